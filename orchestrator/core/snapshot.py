@@ -1,0 +1,103 @@
+"""All that a decision may look at: one deployment, its replicas, the nodes, and the time.
+
+A snapshot is a value: two equal snapshots give equal plans. Sequences come sorted by their key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
+from orchestrator.core.spec import DeploymentSpec, Resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionView:
+    """One revision: `desired` is how many replicas it should have now (a ReplicaSet's replicas).
+
+    `completed` tells that a rollout to it has finished once; `is_rollback` that it was made by
+    rolling back.
+    """
+
+    number: int
+    desired: int = 0
+    resources: Resources = Resources()
+    runtime_class: str = ""
+    node_selector: tuple[tuple[str, str], ...] = ()
+    image: str = ""
+    completed: bool = False
+    is_rollback: bool = False
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaView:
+    """One replica row. `resources` are those in force or on their way to it.
+
+    `update_failed` tells that the node could not change its limits to those of its revision, so
+    asking again is pointless until the revision changes.
+    """
+
+    uid: str
+    revision: int
+    slot: int
+    node: str | None
+    phase: ReplicaPhase
+    ready: bool = False
+    ready_at: datetime | None = None
+    restarts: int = 0
+    deletion_cost: int = 0
+    resources: Resources = Resources()
+    update_failed: bool = False
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """One node: what it is, and how many replicas (of all deployments) it carries now."""
+
+    name: str
+    state: NodeState = NodeState.READY
+    cordoned: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    runtimes: tuple[str, ...] = ()
+    replicas: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutView:
+    """What the latest pass wrote down, so that this one can tell progress and scaling apart.
+
+    `scaled_for` and `scaled_max` are replicas and replicas + surge when counts were last scaled
+    (Kubernetes' desired-replicas and max-replicas annotations). `progressed_at` is when the
+    rollout last moved; the four counts are what it had reached then.
+    """
+
+    state: RolloutState = RolloutState.PROGRESSING
+    scaled_for: int = 0
+    scaled_max: int = 0
+    progressed_at: datetime
+    updated: int = 0
+    old: int = 0
+    ready: int = 0
+    available: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The frozen input of the planner. `current` is the number of the revision asked for.
+
+    `revisions` are sorted by number, `replicas` by (revision, slot, uid), `nodes` by name.
+    Gone replicas are left out.
+    """
+
+    now: datetime
+    deployment: str
+    spec: DeploymentSpec
+    current: int
+    deleting: bool = False
+    rollout: RolloutView
+    revisions: tuple[RevisionView, ...] = ()
+    replicas: tuple[ReplicaView, ...] = ()
+    nodes: tuple[NodeView, ...] = ()

@@ -1,0 +1,96 @@
+"""What a user may ask for, as far as decisions depend on it; nonsense is refused on creation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_REPLICAS = 5000
+
+
+class Strategy(StrEnum):
+    """How one revision gives way to the next."""
+
+    ROLLING_UPDATE = "RollingUpdate"
+    RECREATE = "Recreate"
+
+
+class OnFailure(StrEnum):
+    """What happens when a rollout misses its progress deadline."""
+
+    ROLLBACK = "rollback"
+    PAUSE = "pause"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatePolicy:
+    """Bounds of a rolling update, already resolved to counts (Kubernetes: surge up, unavailable down).
+
+    Both bounds zero would stall for ever; `resolve` turns that into one unavailable.
+    """
+
+    strategy: Strategy = Strategy.ROLLING_UPDATE
+    max_surge: int = 1
+    max_unavailable: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse bounds under which no step is ever possible."""
+        if self.max_surge < 0 or self.max_unavailable < 0:
+            raise ValueError("maxSurge and maxUnavailable must not be negative")
+        if self.strategy is Strategy.ROLLING_UPDATE and self.max_surge + self.max_unavailable == 0:
+            raise ValueError("maxSurge and maxUnavailable must not both be zero")
+
+    @classmethod
+    def resolve(cls, *, replicas: int, surge: int | str, unavailable: int | str) -> UpdatePolicy:
+        """Return counts for bounds given as counts or per cent of `replicas` (`"25%"`).
+
+        Source: Kubernetes `ResolveFenceposts`: surge rounds up, unavailable down, and two zeros
+        become one unavailable.
+        """
+        resolved_surge = _resolve(surge, replicas, up=True)
+        resolved_unavailable = _resolve(unavailable, replicas, up=False)
+        if resolved_surge == 0 and resolved_unavailable == 0:
+            resolved_unavailable = 1
+        return cls(max_surge=resolved_surge, max_unavailable=resolved_unavailable)
+
+
+def _resolve(value: int | str, replicas: int, *, up: bool) -> int:
+    if isinstance(value, int):
+        return value
+    if not value.endswith("%") or not value[:-1].isdigit():
+        raise ValueError(f"{value!r} is neither a count nor a percentage such as '25%'")
+    share = replicas * int(value[:-1])
+    return -(-share // 100) if up else share // 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Requests and limits of one replica: cpu in thousandths of a core, memory in bytes."""
+
+    cpu_limit_millis: int | None = None
+    memory_limit_bytes: int | None = None
+    cpu_request_millis: int | None = None
+    memory_request_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentSpec:
+    """The whole wish for one deployment, without what only the node needs to know."""
+
+    replicas: int = 1
+    policy: UpdatePolicy = UpdatePolicy()
+    min_ready_seconds: int = 0
+    progress_deadline_seconds: int = 600
+    revision_history_limit: int = 10
+    paused: bool = False
+    on_failure: OnFailure = OnFailure.ROLLBACK
+
+    def __post_init__(self) -> None:
+        """Refuse counts and times out of range."""
+        if not 0 <= self.replicas <= MAX_REPLICAS:
+            raise ValueError(f"replicas must be between 0 and {MAX_REPLICAS}")
+        if self.min_ready_seconds < 0 or self.revision_history_limit < 0:
+            raise ValueError("minReadySeconds and revisionHistoryLimit must not be negative")
+        if self.progress_deadline_seconds <= self.min_ready_seconds:
+            raise ValueError("progressDeadlineSeconds must be greater than minReadySeconds")

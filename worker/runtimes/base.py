@@ -1,0 +1,188 @@
+"""What the agent needs of a container runtime, and the values it gets back.
+
+A runtime only acts and looks; it never decides, retries or keeps a thread of its own beyond the
+event stream. Every call carries its own time limit. All failures are `RuntimeFailure`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from worker.protocol import ContainerSpec, PullPolicy, ReplicaSpec, ReplicaUid, Resources
+
+
+class ContainerState(StrEnum):
+    """Where a container stands in the runtime."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerInfo:
+    """One container as the runtime sees it now.
+
+    `address` is where the node can reach it, `ports` maps container port → port at that address.
+    `note` is one sentence when something asked for (a limit, say) is not enforced. Instants are
+    seconds since the epoch.
+    """
+
+    id: str
+    name: str
+    replica: ReplicaUid
+    epoch: int
+    state: ContainerState
+    exit_code: int | None = None
+    oom_killed: bool = False
+    started_at: float | None = None
+    finished_at: float | None = None
+    address: str = ""
+    ports: tuple[tuple[int, int], ...] = ()
+    note: str = ""
+
+
+class EventKind(StrEnum):
+    """What an event stream tells; `RESYNC` means events may have been missed: list again."""
+
+    STARTED = "started"
+    DIED = "died"
+    REMOVED = "removed"
+    RESYNC = "resync"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeEvent:
+    """Something happened to a container of ours (`replica` is empty for `RESYNC`)."""
+
+    kind: EventKind
+    replica: ReplicaUid = ReplicaUid("")
+
+
+class FailureReason(StrEnum):
+    """Why a runtime call failed; the words people see."""
+
+    IMAGE_NOT_FOUND = "ImageNotFound"
+    IMAGE_AUTH = "ImageAuthRequired"
+    IMAGE_RATE_LIMITED = "ImageRateLimited"
+    IMAGE_NEVER_PULL = "ImageNeverPull"
+    NETWORK = "NetworkError"
+    DISK_FULL = "DiskFull"
+    COMMAND_NOT_FOUND = "CommandNotFound"
+    PORT_TAKEN = "PortTaken"
+    INVALID = "InvalidContainer"
+    ENGINE_DOWN = "EngineUnavailable"
+    NOT_FOUND = "ContainerNotFound"
+    UNSUPPORTED = "Unsupported"
+    UNKNOWN = "RuntimeError"
+
+
+class RuntimeFailure(Exception):
+    """A runtime call that did not succeed.
+
+    `permanent` means the same call will fail again until a person changes something; the agent
+    still tries again, with back-off, because the something may be outside its sight.
+    """
+
+    def __init__(self, reason: FailureReason, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line of output; `at` is seconds since the epoch, None where the runtime cannot tell."""
+
+    text: str
+    at: float | None = None
+    stream: str = "stdout"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecResult:
+    """How a command run inside a container ended; `output` is stdout and stderr (≤ 64 KiB)."""
+
+    exit_code: int
+    output: str
+
+
+ProgressCallback = Callable[[str], None]
+
+
+class ContainerRuntime(Protocol):
+    """A container runtime bound to one owner; safe to call from many threads at once."""
+
+    name: str
+
+    def check(self) -> tuple[str, ...]:
+        """Return notes about what this runtime cannot do on this machine.
+
+        Raises:
+            RuntimeFailure: it cannot be used at all (engine not running, no bwrap, …).
+        """
+
+    def list(self) -> tuple[ContainerInfo, ...]:
+        """Return every container of this owner, running or not."""
+
+    def inspect(self, name: str) -> ContainerInfo | None:
+        """Return one container, or None when it does not exist."""
+
+    def pull(self, container: ContainerSpec, on_progress: ProgressCallback) -> None:
+        """Make the image present as its pull policy asks; progress is one short sentence a call.
+
+        Raises:
+            RuntimeFailure: with an `IMAGE_*`, `NETWORK` or `DISK_FULL` reason.
+        """
+
+    def start(self, replica: ReplicaSpec) -> ContainerInfo:
+        """Create and start the replica's container under its own name.
+
+        A container of that name that runs already is returned as it is (the call is safe to
+        repeat); one that was created but never started is started; one that has exited is
+        removed and made anew (a restart begins with a fresh file system, as in Kubernetes).
+        A failed start leaves no container behind.
+        """
+
+    def stop(self, name: str, grace_seconds: int) -> None:
+        """Send the stop signal, wait up to the grace, kill; a missing container is no error."""
+
+    def remove(self, name: str) -> None:
+        """Remove the container and everything kept for it, killing it first; missing is no error."""
+
+    def update(self, name: str, resources: Resources) -> str:
+        """Change limits in place; return a note (empty when all is enforced)."""
+
+    def logs(
+        self, name: str, *, tail: int | None, follow: bool, stop: threading.Event
+    ) -> Iterator[LogLine]:
+        """Yield the latest `tail` lines (None: all); with `follow` go on until `stop` or its end."""
+
+    def exec(self, name: str, argv: tuple[str, ...], timeout_seconds: float) -> ExecResult:
+        """Run a command inside; exit code 124 when it took longer than the time limit."""
+
+    def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
+        """Yield events of this owner's containers until `stop`; the first one is `RESYNC`.
+
+        Raises:
+            RuntimeFailure: the stream broke; the caller calls again, which starts with `RESYNC`.
+        """
+
+
+__all__ = [
+    "ContainerInfo",
+    "ContainerRuntime",
+    "ContainerState",
+    "EventKind",
+    "ExecResult",
+    "FailureReason",
+    "LogLine",
+    "ProgressCallback",
+    "PullPolicy",
+    "RuntimeEvent",
+    "RuntimeFailure",
+]
