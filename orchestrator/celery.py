@@ -1,0 +1,74 @@
+"""The control plane's Celery application: queues, broker behaviour and the beat schedule.
+
+Redis carries wake-ups only; every setting here follows from "losing, repeating or delaying any
+message must be harmless". No results, retries, ETA, revoke, priorities or remote control.
+"""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from celery.beat import EmbeddedService
+from celery.signals import worker_ready
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
+
+CONTROL_QUEUE = "control"
+SWEEP_SECONDS = 2.0
+PING_SECONDS = 5.0
+PRUNE_SECONDS = 600.0
+
+app = Celery("kijabi", include=["orchestrator.tasks"])
+app.conf.update(
+    broker_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "visibility_timeout": 120,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "unacked_key": "unacked:control",
+        "unacked_index_key": "unacked_index:control",
+        "unacked_mutex_key": "unacked_mutex:control",
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 5,
+    },
+    task_queues=[Queue(CONTROL_QUEUE)],
+    task_default_queue=CONTROL_QUEUE,
+    task_create_missing_queues=False,
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=False,
+    task_serializer="json",
+    accept_content=["json"],
+    worker_prefetch_multiplier=1,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_soft_shutdown_timeout=5,
+    worker_hijack_root_logger=False,
+    timezone="UTC",
+    beat_schedule={
+        "sweep": {"task": "orchestrator.sweep", "schedule": SWEEP_SECONDS},
+        "ping": {"task": "orchestrator.ping_nodes", "schedule": PING_SECONDS},
+        "prune": {"task": "orchestrator.prune", "schedule": PRUNE_SECONDS},
+    },
+    # The schedule is fixed in code, so there is nothing to persist between runs.
+    beat_scheduler="celery.beat:Scheduler",
+)
+
+
+@worker_ready.connect
+def start_beat(**_: object) -> None:
+    """Run beat as a thread of the control worker when asked to.
+
+    A forked beat (`celery -B`) would outlive a worker that is killed and tick twice ever after.
+    """
+    if os.environ.get("KIJABI_BEAT") == "1":
+        EmbeddedService(app, thread=True).start()
+
+

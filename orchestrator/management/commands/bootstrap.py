@@ -1,0 +1,45 @@
+"""Make a state folder ready: tables, static files, the first login and its token file."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import ArgumentParser
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from orchestrator.operations import accounts, namespaces
+from orchestrator.operations.events import SYSTEM, Change
+
+TOKEN_FILE = "admin-token"  # noqa: S105, a file's name
+
+
+class Command(BaseCommand):
+    """Run at every start; does only what is still missing."""
+
+    help = "Migrate, collect static files, make the first login. Safe to repeat."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add `--json`."""
+        parser.add_argument("--json", action="store_true", help="print one line of JSON")
+
+    def handle(self, **options: object) -> None:
+        """Prepare everything and say what the first login is."""
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("collectstatic", verbosity=0, interactive=False)
+        path = settings.HOME / TOKEN_FILE
+        now = timezone.now()
+        namespaces.ensure(namespaces.DEFAULT, Change(actor=SYSTEM, now=now))
+        first = accounts.ensure_first_login(now=now, needs_token=not path.exists())
+        if first.token is not None:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(first.token + "\n")
+        answer = {"user": first.user, "password": first.password, "token_file": str(path)}
+        if options["json"]:
+            self.stdout.write(json.dumps(answer))
+        else:
+            self.stdout.write("\n".join(f"{name}: {value}" for name, value in answer.items()))

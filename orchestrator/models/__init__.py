@@ -1,0 +1,31 @@
+"""The tables of the control plane."""
+
+from orchestrator.models.access import ApiToken, IdempotentAnswer
+from orchestrator.models.deployment import Deployment, Namespace, Revision
+from orchestrator.models.event import Event, Severity
+from orchestrator.models.job import (
+    OPEN_STATES,
+    UNCONFIRMED_STATES,
+    Job,
+    JobOperation,
+    JobState,
+)
+from orchestrator.models.node import Node
+from orchestrator.models.replica import Replica
+
+__all__ = [
+    "OPEN_STATES",
+    "UNCONFIRMED_STATES",
+    "ApiToken",
+    "Deployment",
+    "Event",
+    "IdempotentAnswer",
+    "Job",
+    "JobOperation",
+    "JobState",
+    "Namespace",
+    "Node",
+    "Replica",
+    "Revision",
+    "Severity",
+]

@@ -1,0 +1,38 @@
+"""Observed state: nodes, as they describe themselves, and what people decided about them."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from orchestrator.core.lifecycle import NodeState
+
+
+class Node(models.Model):
+    """A machine with an agent.
+
+    `boot` and `sequence` order its reports; `full_sequence` is the latest full inventory of this
+    boot. `strangers` are containers it runs that the database does not know; they are left alone.
+    """
+
+    name = models.CharField(max_length=63, unique=True)
+    state = models.CharField(max_length=16, default=NodeState.READY)
+    cordoned = models.BooleanField(default=False)
+    labels = models.JSONField(default=dict)
+    runtimes = models.JSONField(default=list)
+    notes = models.JSONField(default=list)
+    strangers = models.JSONField(default=list)
+    cpu_millis = models.PositiveIntegerField(default=0)
+    memory_bytes = models.PositiveBigIntegerField(default=0)
+    release = models.CharField(max_length=32, default="")
+    address = models.CharField(max_length=64, default="")
+    boot = models.BigIntegerField(default=0)
+    sequence = models.BigIntegerField(default=0)
+    full_sequence = models.BigIntegerField(default=0)
+    joined_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

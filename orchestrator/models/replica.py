@@ -1,0 +1,71 @@
+"""Observed state: replicas, as their nodes report them."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from orchestrator.core.lifecycle import LIVE_PHASES, ReplicaPhase
+from orchestrator.models.deployment import Deployment, Revision
+from orchestrator.models.node import Node
+
+
+class Replica(models.Model):
+    """One planned unit of one revision on one node.
+
+    `resources` are the limits in force or on their way. (`report_boot`, `report_sequence`) is
+    the latest report that spoke about it; older ones change nothing.
+    """
+
+    uid = models.CharField(max_length=32, unique=True)
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="replica_set")
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="replica_set")
+    slot = models.PositiveIntegerField()
+    node = models.ForeignKey(
+        Node, to_field="name", db_column="node", null=True, on_delete=models.PROTECT
+    )
+    epoch = models.PositiveIntegerField(default=1)
+    phase = models.CharField(max_length=16, default=ReplicaPhase.PENDING)
+
+    ready = models.BooleanField(default=False)
+    ready_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=64, default="")
+    message = models.TextField(default="")
+    waiting = models.TextField(default="")
+    note = models.TextField(default="")
+    restarts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True)
+    container_id = models.CharField(max_length=128, default="")
+    address = models.CharField(max_length=64, default="")
+    ports = models.JSONField(default=list)
+    resources = models.JSONField(default=dict)
+    update_failed = models.BooleanField(default=False)
+    deletion_cost = models.IntegerField(default=0)
+
+    exit_code = models.IntegerField(null=True)
+    oom_killed = models.BooleanField(default=False)
+    died_at = models.DateTimeField(null=True)
+    log_tail = models.TextField(default="")
+
+    report_boot = models.BigIntegerField(default=0)
+    report_sequence = models.BigIntegerField(default=0)
+    cause = models.ForeignKey(
+        "orchestrator.Event", null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("deployment_id", "revision_id", "slot", "uid")
+        constraints = [
+            models.UniqueConstraint(
+                fields=("revision", "slot"),
+                condition=models.Q(phase__in=LIVE_PHASES),
+                name="replica_live_slot_unique",
+            )
+        ]
+        indexes = [models.Index(fields=("node", "phase"), name="replica_by_node")]
+
+    def __str__(self) -> str:
+        return self.uid

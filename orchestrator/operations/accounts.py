@@ -1,0 +1,95 @@
+"""Logins, roles and API tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.db.models import Q
+
+from orchestrator.models import ApiToken
+
+PREFIX_LENGTH = 8
+USED_RESOLUTION = timedelta(minutes=1)
+
+
+class Role(StrEnum):
+    """What a user may do: look; change deployments; everything."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLogin:
+    """The first account; `password` and `token` are only known when they were made just now."""
+
+    user: str
+    password: str | None
+    token: str | None
+
+
+def ensure_first_login(*, now: datetime, needs_token: bool) -> FirstLogin:
+    """Make the roles, and user `admin` when there is no user yet; a token when one is needed."""
+    with transaction.atomic():
+        for role in Role:
+            Group.objects.get_or_create(name=role)
+        admin, password = User.objects.filter(is_superuser=True).order_by("pk").first(), None
+        if admin is None:
+            password = secrets.token_urlsafe(12)
+            admin = User.objects.create_superuser("admin", password=password)
+        token = create_token(admin, name="admin-token file", now=now) if needs_token else None
+    return FirstLogin(user=admin.get_username(), password=password, token=token)
+
+
+def create_token(
+    user: User, *, name: str, now: datetime, expires_at: datetime | None = None
+) -> str:
+    """Make an API token and return it; only its digest is kept."""
+    token = f"kj_{secrets.token_urlsafe(32)}"
+    ApiToken.objects.create(
+        user=user,
+        name=name,
+        prefix=token[:PREFIX_LENGTH],
+        digest=_digest(token),
+        created_at=now,
+        expires_at=expires_at,
+    )
+    return token
+
+
+def user_of_token(token: str, *, now: datetime) -> User | None:
+    """Return the active user a token belongs to, or None; notes that it was used."""
+    alive = Q(expires_at=None) | Q(expires_at__gt=now)
+    row = (
+        ApiToken.objects.filter(alive, digest=_digest(token), user__is_active=True)
+        .select_related("user")
+        .first()
+    )
+    if row is None:
+        return None
+    if row.used_at is None or now - row.used_at > USED_RESOLUTION:
+        ApiToken.objects.filter(pk=row.pk).update(used_at=now)
+    return row.user
+
+
+def role_of(user: User) -> Role | None:
+    """Return the highest role a user has; None means none at all."""
+    if not user.is_authenticated or not user.is_active:
+        return None
+    if user.is_superuser:
+        return Role.ADMIN
+    names = set(user.groups.values_list("name", flat=True))
+    held = [role for role in Role if role in names]
+    return held[-1] if held else None
+
+
+def _digest(token: str) -> str:
+    """Return the digest; a token has 256 random bits, so a plain hash is as good as a slow one."""
+    return hashlib.sha256(token.encode()).hexdigest()

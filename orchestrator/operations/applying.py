@@ -1,0 +1,77 @@
+"""Apply or delete everything a text of manifests names: all of it, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from orchestrator.manifests.manifest import Manifest
+from orchestrator.models import Deployment
+from orchestrator.operations import deployments, namespaces
+from orchestrator.operations.deployments import Saved
+from orchestrator.operations.events import Change
+
+
+class _DryRun(Exception):
+    """Ends a transaction that must leave nothing behind."""
+
+
+def apply(manifests: Sequence[Manifest], change: Change, *, dry_run: bool = False) -> list[Saved]:
+    """Make every object as written, in one transaction; namespaces first.
+
+    With `dry_run` the same code runs and everything is undone, so the answer is the real one.
+
+    Raises:
+        NamespaceNotFound: a document names a namespace that neither exists nor comes with it.
+        DeploymentBusy: a deployment is being deleted.
+    """
+    saved: dict[int, Saved] = {}
+    try:
+        with transaction.atomic():
+            for index, manifest in _namespaces_first(manifests):
+                saved[index] = _save(manifest, change)
+            if dry_run:
+                raise _DryRun
+    except _DryRun:
+        pass
+    return [saved[index] for index in sorted(saved)]
+
+
+def delete(manifests: Sequence[Manifest], change: Change) -> list[Saved]:
+    """Delete every object the manifests name, in one transaction; namespaces last."""
+    saved: dict[int, Saved] = {}
+    with transaction.atomic():
+        for index, manifest in reversed(_namespaces_first(manifests)):
+            saved[index] = _delete(manifest, change)
+    return [saved[index] for index in sorted(saved)]
+
+
+def _namespaces_first(manifests: Sequence[Manifest]) -> list[tuple[int, Manifest]]:
+    """Order by name, so that two applies at once take their locks in the same order."""
+    return sorted(
+        enumerate(manifests),
+        key=lambda pair: (pair[1].kind != "Namespace", pair[1].namespace, pair[1].name),
+    )
+
+
+def _save(manifest: Manifest, change: Change) -> Saved:
+    if manifest.kind == "Namespace":
+        created = namespaces.ensure(manifest.name, change)
+        action = "created" if created else "unchanged"
+        return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
+    return deployments.save_manifest(manifest, change)
+
+
+def _delete(manifest: Manifest, change: Change) -> Saved:
+    if manifest.kind == "Namespace":
+        gone = namespaces.delete(manifest.name, change)
+        action = "deleted" if gone else "absent"
+        return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
+    named = Deployment.objects.filter(namespace_id=manifest.namespace, name=manifest.name)
+    action = "deleted" if named.exists() else "absent"
+    if action == "deleted":
+        deployments.delete(manifest.namespace, manifest.name, change)
+    return Saved(
+        kind=manifest.kind, namespace=manifest.namespace, name=manifest.name, action=action
+    )

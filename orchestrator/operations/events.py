@@ -1,0 +1,71 @@
+"""Append what happened and why. Nothing else writes the event table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.models import Deployment, Event, Replica, Severity
+
+SYSTEM = "kijabi"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Who changes something, when, and in whose words why."""
+
+    actor: str
+    now: datetime
+    reason: str = ""
+
+
+def about_deployment(
+    deployment: Deployment,
+    *,
+    reason: str,
+    message: str,
+    now: datetime,
+    actor: str = SYSTEM,
+    **more: object,
+) -> Event:
+    """Return an unsaved event about a deployment, caused by whatever unsettled it last."""
+    more.setdefault("cause_id", deployment.cause_id)
+    return Event(
+        at=now,
+        reason=reason,
+        message=message,
+        actor=actor,
+        namespace=deployment.namespace_id,
+        deployment=deployment.name,
+        **more,
+    )
+
+
+def about_replica(
+    replica: Replica, *, reason: str, message: str, now: datetime, **more: object
+) -> Event:
+    """Return an unsaved event about a replica, caused by the latest thing done to it."""
+    more.setdefault("cause_id", replica.cause_id)
+    more.setdefault("actor", f"node {replica.node_id}" if replica.node_id else SYSTEM)
+    return Event(
+        at=now,
+        reason=reason,
+        message=message,
+        namespace=replica.deployment.namespace_id,
+        deployment=replica.deployment.name,
+        revision=replica.revision.number,
+        replica=replica.uid,
+        node=replica.node_id or "",
+        **more,
+    )
+
+
+def about_node(node: str, *, reason: str, message: str, now: datetime, **more: object) -> Event:
+    """Return an unsaved event about a node."""
+    more.setdefault("actor", SYSTEM)
+    return Event(at=now, reason=reason, message=message, node=node, **more)
+
+
+def warning_if(condition: object) -> Severity:
+    """Return the severity for something that is a warning under a condition."""
+    return Severity.WARNING if condition else Severity.NORMAL

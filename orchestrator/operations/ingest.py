@@ -1,0 +1,148 @@
+"""A node's report becomes observed state. It never changes desired state, and never moves back.
+
+Each replica's row remembers the latest report that spoke about it, so reports may arrive twice or
+in any order. What changed leaves an event, and the deployments concerned are owed a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from orchestrator.core.lifecycle import ReplicaPhase, may_follow
+from orchestrator.models import Deployment, Event, Node, Replica
+from orchestrator.operations import events, inventory, job_results, nodes
+from worker import protocol
+
+_PHASES = {
+    protocol.NodePhase.ACCEPTED: ReplicaPhase.ASSIGNED,
+    protocol.NodePhase.PULLING: ReplicaPhase.PULLING,
+    protocol.NodePhase.STARTING: ReplicaPhase.STARTING,
+    protocol.NodePhase.RUNNING: ReplicaPhase.RUNNING,
+    protocol.NodePhase.STOPPING: ReplicaPhase.STOPPING,
+    protocol.NodePhase.STOPPED: ReplicaPhase.STOPPED,
+}
+_ALARMING = frozenset(
+    {"CrashLoopBackOff", "LivenessProbeFailed", "StartupProbeFailed", "OOMKilled", "Error"}
+)
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What a report changed: deployments that are owed a pass."""
+
+    deployments: set[int] = field(default_factory=set)
+    stale: bool = False
+
+
+def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
+    """Save one report, in one transaction."""
+    result = Ingested()
+    with transaction.atomic():
+        node = nodes.receive(report, now=now)
+        if node is None:
+            result.stale = True
+            return result
+        known = _locked_rows(report.replicas)
+        written: list[Event] = []
+        for status in report.replicas:
+            row = known.get(status.uid)
+            if row is not None:
+                _take(row, status, report, now, written, result)
+        job_results.take(report.replicas, now=now)
+        if report.full:
+            inventory.compare(node, report, known, now=now)
+        Event.objects.bulk_create(written)
+        _owe_a_pass(result.deployments, written)
+    return result
+
+
+def _locked_rows(statuses: Iterable[protocol.ReplicaStatus]) -> dict[str, Replica]:
+    """Lock deployments before replicas, as a pass does, so that the two never deadlock."""
+    uids = [status.uid for status in statuses]
+    concerned = Deployment.objects.filter(replica_set__uid__in=uids).values("pk")
+    list(Deployment.objects.select_for_update(no_key=True).filter(pk__in=concerned).order_by("pk"))
+    rows = Replica.objects.select_for_update(of=("self",), no_key=True).filter(uid__in=uids)
+    return {row.uid: row for row in rows.select_related("deployment", "revision").order_by("pk")}
+
+
+def _take(
+    row: Replica,
+    status: protocol.ReplicaStatus,
+    report: protocol.NodeReport,
+    now: datetime,
+    written: list[Event],
+    result: Ingested,
+) -> None:
+    """Bring one row up to a newer status; events and the owed pass are noted when it changed."""
+    older = (report.boot, report.sequence) <= (row.report_boot, row.report_sequence)
+    if older or status.epoch != row.epoch or row.node_id != report.node:
+        return
+    before = (row.phase, row.ready, row.reason, row.restarts)
+    _copy(row, status, now)
+    row.report_boot, row.report_sequence = report.boot, report.sequence
+    row.save()
+    after = (row.phase, row.ready, row.reason, row.restarts)
+    if before == after:
+        return
+    result.deployments.add(row.deployment_id)
+    written.append(_event(row, status, before, now))
+
+
+def _copy(row: Replica, status: protocol.ReplicaStatus, now: datetime) -> None:
+    phase = _PHASES[status.phase]
+    if may_follow(current=ReplicaPhase(row.phase), new=phase):
+        row.phase = phase
+        if phase.is_gone:
+            row.finished_at = now
+    ready = status.ready and ReplicaPhase(row.phase).is_live
+    if ready != row.ready:
+        row.ready, row.ready_at = ready, now if ready else None
+    row.reason, row.message, row.note = status.reason[:64], status.message, status.note
+    row.restarts = status.restarts
+    row.started_at, row.next_try_at = _instant(status.started_at), _instant(status.next_try_at)
+    row.container_id, row.address = status.container_id, status.address
+    row.ports = [list(pair) for pair in status.ports]
+    if status.death is not None:
+        row.exit_code, row.oom_killed = status.death.exit_code, status.death.oom_killed
+        row.died_at = _instant(status.death.finished_at)
+        row.log_tail = status.death.log_tail or row.log_tail
+
+
+def _event(
+    row: Replica, status: protocol.ReplicaStatus, before: tuple[object, ...], now: datetime
+) -> Event:
+    alarming = status.reason in _ALARMING or row.restarts > int(str(before[3]))
+    return events.about_replica(
+        row,
+        reason=row.reason or row.phase.capitalize(),
+        message=_sentence(row, status),
+        now=now,
+        severity=events.warning_if(alarming),
+    )
+
+
+def _sentence(row: Replica, status: protocol.ReplicaStatus) -> str:
+    state = "ready" if row.ready else str(row.phase)
+    detail = f": {status.message}" if status.message else ""
+    return f"replica {row.uid} on {row.node_id} is {state}{detail}"
+
+
+def _instant(seconds: float | None) -> datetime | None:
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _owe_a_pass(deployment_ids: set[int], written: list[Event]) -> None:
+    """Note in this transaction that each deployment needs a pass, and because of which event."""
+    latest = {(event.namespace, event.deployment): event for event in written}
+    for row in Deployment.objects.filter(pk__in=deployment_ids):
+        event = latest.get((row.namespace_id, row.name))
+        Deployment.objects.filter(pk=row.pk).update(settled=False, cause=event)

@@ -1,0 +1,68 @@
+"""Create and delete namespaces; `default` always exists."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from orchestrator.models import Event, Namespace
+from orchestrator.operations.events import Change
+
+DEFAULT = "default"
+
+
+class NamespaceInUse(Exception):
+    """The namespace cannot be deleted."""
+
+
+def ensure(name: str, change: Change) -> bool:
+    """Make sure a namespace exists; return whether it was made now.
+
+    Raises:
+        NamespaceInUse: it is being deleted.
+    """
+    with transaction.atomic():
+        namespace, created = Namespace.objects.get_or_create(
+            name=name, defaults={"created_at": change.now}
+        )
+        if namespace.deleting:
+            raise NamespaceInUse(f'namespace "{name}" is being deleted; wait until it is gone')
+        if created:
+            _record(name, change, reason="Created", message=f"namespace {name} is created")
+    return created
+
+
+def delete(name: str, change: Change) -> bool:
+    """Delete a namespace; return whether there was one.
+
+    While the last of its deployments are still stopping it stays, closed to new ones.
+
+    Raises:
+        NamespaceInUse: it is `default`, or deployments live in it.
+    """
+    if name == DEFAULT:
+        raise NamespaceInUse('namespace "default" always exists and cannot be deleted')
+    with transaction.atomic():
+        namespace = Namespace.objects.select_for_update(no_key=True).filter(name=name).first()
+        if namespace is None:
+            return False
+        living = namespace.deployment_set.filter(deleting=False).values_list("name", flat=True)
+        if names := list(living[:5]):
+            raise NamespaceInUse(
+                f'namespace "{name}" still has deployments ({", ".join(names)}); delete them first'
+            )
+        namespace.deleting = True
+        namespace.save(update_fields=["deleting"])
+        _record(name, change, reason="Deleted", message=f"namespace {name} is deleted")
+        remove_if_empty(name)
+    return True
+
+
+def remove_if_empty(name: str) -> None:
+    """Remove a namespace that is being deleted once nothing is left in it."""
+    Namespace.objects.filter(name=name, deleting=True, deployment=None).delete()
+
+
+def _record(name: str, change: Change, *, reason: str, message: str) -> None:
+    Event.objects.create(
+        at=change.now, reason=reason, message=message, actor=change.actor, namespace=name
+    )

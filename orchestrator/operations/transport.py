@@ -1,0 +1,49 @@
+"""Publish messages to the broker: one way out, short time limits, never a retry here.
+
+Messages go through the anonymous exchange straight to their queue, so that a flushed Redis has no
+binding to lose. What could not be sent stays a row and is sent again by the sweep.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from orchestrator.celery import app
+
+logger = logging.getLogger(__name__)
+
+# Further applications whose tasks run in this process under `task_always_eager` (tests: the node's).
+eager_applications: list[Celery] = []
+
+
+def publish(task: str, queue: str, arguments: Mapping[str, object]) -> bool:
+    """Send one task message; return whether the broker took it."""
+    if app.conf.task_always_eager:
+        _run_here(task, arguments)
+        return True
+    try:
+        app.send_task(
+            task,
+            kwargs=dict(arguments),
+            exchange="",
+            routing_key=queue,
+            retry=False,
+            ignore_result=True,
+        )
+    except (OperationalError, RedisError, OSError) as error:
+        logger.warning("The broker did not take %s for %s: %s", task, queue, error)
+        return False
+    return True
+
+
+def _run_here(task: str, arguments: Mapping[str, object]) -> None:
+    for application in (app, *eager_applications):
+        if task in application.tasks:
+            application.tasks[task].apply(kwargs=dict(arguments), throw=True)
+            return
+    raise LookupError(f"no eager application knows the task {task}")

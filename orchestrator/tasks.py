@@ -1,0 +1,87 @@
+"""Celery entry points of the control plane: read the clock, call one operation, nudge.
+
+Every task may run twice, late, or at the same time as itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from django.utils import timezone
+
+from orchestrator.celery import app
+from orchestrator.operations import dispatch, ingest, nodes, reconcile, sweep
+from worker import protocol
+
+logger = logging.getLogger(__name__)
+
+CONFLICT_RETRY_SECONDS = 0.2
+LONGEST_ALARM_SECONDS = 60.0
+
+
+@app.task(name=dispatch.RECONCILE_TASK)
+def reconcile_deployment(*, deployment_id: int, **_newer: object) -> None:
+    """Run one pass over one deployment."""
+    _reconcile(deployment_id)
+
+
+@app.task(name=protocol.REPORT_TASK)
+def ingest_report(*, report: dict[str, object], **_newer: object) -> None:
+    """Take a node's report, then run a pass over every deployment it concerns."""
+    try:
+        decoded = protocol.from_wire(protocol.NodeReport, report)
+    except protocol.MalformedMessage as error:
+        logger.warning("A report is malformed and was dropped: %s", error)
+        return
+    result = ingest.ingest(decoded, now=timezone.now())
+    for deployment_id in sorted(result.deployments):
+        _reconcile(deployment_id)
+
+
+@app.task(name="orchestrator.sweep")
+def sweep_unsettled(**_newer: object) -> None:
+    """Repair what lost messages left undone."""
+    now = timezone.now()
+    nodes.mark_silent(now=now)
+    dispatch.resend_unconfirmed(now=now)
+    for deployment_id in sweep.owed(now=now):
+        _reconcile(deployment_id)
+
+
+@app.task(name="orchestrator.ping_nodes")
+def ping_nodes(**_newer: object) -> None:
+    """Ask every node, through its own queue, whether it listens."""
+    nodes.ping_all(now=timezone.now())
+
+
+@app.task(name="orchestrator.prune")
+def prune(**_newer: object) -> None:
+    """Forget what is old."""
+    sweep.prune(now=timezone.now())
+
+
+def _reconcile(deployment_id: int) -> None:
+    """Run a pass; one deployment that fails must not keep the others from theirs."""
+    try:
+        result = reconcile.run(deployment_id, now=timezone.now())
+    except Exception:
+        logger.exception("The pass over deployment %s failed", deployment_id)
+        return
+    if result.outcome is reconcile.Outcome.CONFLICT:
+        _nudge_in(CONFLICT_RETRY_SECONDS, deployment_id)
+    elif result.wake_at is not None:
+        wait = (result.wake_at - timezone.now()).total_seconds()
+        if wait < LONGEST_ALARM_SECONDS:
+            _nudge_in(max(wait, 0.0), deployment_id)
+
+
+def _nudge_in(seconds: float, deployment_id: int) -> None:
+    """Nudge a little later. A timer lost with the process costs only the time to the next sweep."""
+    if app.conf.task_always_eager:
+        return
+    timer = threading.Timer(seconds, dispatch.nudge, args=(deployment_id,))
+    timer.daemon = True
+    timer.start()
+
+
