@@ -1,0 +1,1 @@
+"""Kubernetes manifests: read strictly, completed with defaults, written back."""

@@ -1,0 +1,184 @@
+"""What a Deployment's manifest means, how to change it, and how to show it."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from orchestrator.core.spec import DeploymentSpec, OnFailure, Resources, Strategy, UpdatePolicy
+from orchestrator.manifests import quantities
+from orchestrator.manifests.manifest import from_object
+from orchestrator.manifests.rules import ON_FAILURE
+
+Json = dict[str, Any]
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def with_defaults(written: Json) -> Json:
+    """Return a stored manifest with every default filled in."""
+    return from_object(written).full
+
+
+def spec_of(full: Json) -> DeploymentSpec:
+    """Return what the planner needs to know of a completed manifest."""
+    spec = full["spec"]
+    annotations = full["metadata"].get("annotations") or {}
+    return DeploymentSpec(
+        replicas=spec["replicas"],
+        policy=_policy(spec),
+        min_ready_seconds=spec["minReadySeconds"],
+        progress_deadline_seconds=spec["progressDeadlineSeconds"],
+        revision_history_limit=spec["revisionHistoryLimit"],
+        paused=spec["paused"],
+        on_failure=OnFailure(annotations.get(ON_FAILURE, OnFailure.ROLLBACK)),
+    )
+
+
+def _policy(spec: Json) -> UpdatePolicy:
+    strategy = spec["strategy"]
+    if strategy["type"] == Strategy.RECREATE:
+        return UpdatePolicy(
+            strategy=Strategy.RECREATE, max_surge=0, max_unavailable=spec["replicas"]
+        )
+    bounds = strategy["rollingUpdate"]
+    return UpdatePolicy.resolve(
+        replicas=spec["replicas"], surge=bounds["maxSurge"], unavailable=bounds["maxUnavailable"]
+    )
+
+
+def template_of(full: Json) -> Json:
+    """Return the pod template with its defaults, as revisions keep it."""
+    template: Json = copy.deepcopy(full["spec"]["template"])
+    return template
+
+
+def rollout_hash(template: Json) -> str:
+    """Return a short digest of a template without resources, which are changed in place."""
+    bare = copy.deepcopy(template)
+    for container in bare["spec"]["containers"]:
+        container.pop("resources", None)
+    canonical = json.dumps(bare, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def resources_of(template: Json) -> Resources:
+    """Return the limits and requests of one replica."""
+    amounts = template["spec"]["containers"][0].get("resources") or {}
+    limits, requests = amounts.get("limits") or {}, amounts.get("requests") or {}
+    return Resources(
+        cpu_limit_millis=quantities.cpu_millis(limits["cpu"]) if "cpu" in limits else None,
+        memory_limit_bytes=(
+            quantities.memory_bytes(limits["memory"]) if "memory" in limits else None
+        ),
+        cpu_request_millis=quantities.cpu_millis(requests["cpu"]) if "cpu" in requests else None,
+        memory_request_bytes=(
+            quantities.memory_bytes(requests["memory"]) if "memory" in requests else None
+        ),
+    )
+
+
+def node_selector_of(template: Json) -> tuple[tuple[str, str], ...]:
+    """Return the labels a node must have."""
+    return tuple(sorted((template["spec"].get("nodeSelector") or {}).items()))
+
+
+def runtime_class_of(template: Json) -> str:
+    """Return the runtime asked for; empty means whatever the node prefers."""
+    return template["spec"].get("runtimeClassName") or ""
+
+
+def image_of(template: Json) -> str:
+    """Return the image."""
+    return str(template["spec"]["containers"][0]["image"])
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return the target with a JSON merge patch applied (RFC 7396)."""
+    if not isinstance(patch, Mapping):
+        return copy.deepcopy(patch)
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def with_replicas(written: Json, replicas: int) -> Json:
+    """Return the manifest asking for another number of replicas."""
+    patched: Json = merge_patch(written, {"spec": {"replicas": replicas}})
+    return patched
+
+
+def with_template(written: Json, template: Json) -> Json:
+    """Return the manifest with another pod template (and the selector that fits it)."""
+    changed = copy.deepcopy(written)
+    changed["spec"]["template"] = copy.deepcopy(template)
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    selected = (changed["spec"].get("selector") or {}).get("matchLabels") or {}
+    if any(labels.get(key) != value for key, value in selected.items()):
+        changed["spec"]["selector"] = {"matchLabels": dict(labels)}
+    return changed
+
+
+def with_restart(written: Json, stamp: str) -> Json:
+    """Return the manifest with a new restart stamp in its template, as `kubectl rollout restart`."""
+    patch = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: stamp}}}}}
+    patched: Json = merge_patch(written, patch)
+    return patched
+
+
+def to_yaml(value: Any) -> str:
+    """Return a value as YAML that reads back as the same value."""
+    return str(
+        yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    )
+
+
+def diff_lines(before: Json | None, after: Json | None) -> str:
+    """Return the unified diff between two manifests as YAML; empty when they are equal."""
+    old = to_yaml(before).splitlines() if before else []
+    new = to_yaml(after).splitlines() if after else []
+    return "\n".join(difflib.unified_diff(old, new, "before", "after", lineterm="", n=3))
+
+
+def summarise_change(before: Json, after: Json) -> str:
+    """Return one line naming what changed: `spec.replicas 3 → 5`; more than four are counted."""
+    changes = list(_changes(before, after, ""))
+    shown = ", ".join(changes[:4])
+    more = f" and {len(changes) - 4} more" if len(changes) > 4 else ""
+    return shown + more
+
+
+def _changes(before: Any, after: Any, path: str) -> list[str]:
+    if before == after:
+        return []
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        keys = [*before, *(key for key in after if key not in before)]
+        return [
+            change
+            for key in keys
+            for change in _changes(before.get(key), after.get(key), f"{path}.{key}".strip("."))
+        ]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [
+            change
+            for index, pair in enumerate(zip(before, after, strict=True))
+            for change in _changes(*pair, f"{path}[{index}]")
+        ]
+    return [f"{path} {_short(before)} → {_short(after)}"]
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "(unset)"
+    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+    return text if len(text) <= 60 else text[:57] + "…"

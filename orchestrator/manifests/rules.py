@@ -1,0 +1,130 @@
+"""Rules that concern several fields of a Deployment at once, and the defaults that depend on others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.core.spec import OnFailure
+from orchestrator.manifests import quantities
+from orchestrator.manifests.problems import Findings, Path
+
+ON_FAILURE = "kijabi.dev/on-failure"
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+_CHECKS = ("httpGet", "tcpSocket", "exec")
+
+
+def complete(full: dict[str, Any], path: Path, findings: Findings) -> None:
+    """Check a completed manifest as a whole and fill in what depends on other fields."""
+    if full["kind"] != "Deployment":
+        return
+    spec, template = full["spec"], full["spec"]["template"]
+    _annotations(full["metadata"].get("annotations") or {}, (*path, "metadata"), findings)
+    _strategy(spec, (*path, "spec"), findings)
+    _selector(full, (*path, "spec"), findings)
+    containers = template["spec"]["containers"]
+    place: Path = (*path, "spec", "template", "spec", "containers")
+    if len(containers) > 1:
+        findings.add((*place, 1), "a second container is not supported yet; a replica has one")
+    for index, container in enumerate(containers):
+        _container(container, (*place, index), findings)
+
+
+def _annotations(annotations: dict[str, str], path: Path, findings: Findings) -> None:
+    word = annotations.get(ON_FAILURE, OnFailure.ROLLBACK)
+    if word not in set(OnFailure):
+        known = ", ".join(OnFailure)
+        findings.add((*path, "annotations", ON_FAILURE), f'"{word[:40]}" is unknown; use {known}')
+
+
+def _strategy(spec: dict[str, Any], path: Path, findings: Findings) -> None:
+    strategy = spec["strategy"]
+    if strategy["type"] == "Recreate":
+        if "rollingUpdate" in strategy:
+            place = (*path, "strategy", "rollingUpdate")
+            findings.add(place, "makes no sense with type Recreate; remove it")
+    else:
+        bounds = strategy.setdefault("rollingUpdate", {})
+        bounds.setdefault("maxSurge", "25%")
+        bounds.setdefault("maxUnavailable", "25%")
+        if all(str(bounds[name]).rstrip("%") == "0" for name in bounds):
+            place = (*path, "strategy", "rollingUpdate", "maxUnavailable")
+            findings.add(place, "must not be 0 when maxSurge is 0: no step would be possible")
+    if spec["progressDeadlineSeconds"] <= spec["minReadySeconds"]:
+        place = (*path, "progressDeadlineSeconds")
+        findings.add(place, "must be greater than minReadySeconds")
+
+
+def _selector(full: dict[str, Any], path: Path, findings: Findings) -> None:
+    spec = full["spec"]
+    metadata = spec["template"]["metadata"]
+    wanted = (spec.get("selector") or {}).get("matchLabels")
+    labels = metadata.get("labels")
+    if not labels:
+        labels = metadata["labels"] = dict(wanted or {"app": full["metadata"]["name"]})
+    if wanted is None:
+        spec["selector"] = {"matchLabels": dict(labels)}
+        return
+    for key, value in wanted.items():
+        if labels.get(key) != value:
+            place = (*path, "selector", "matchLabels", key)
+            findings.add(place, f"{key}={value} does not match the labels of the template")
+
+
+def _container(container: dict[str, Any], path: Path, findings: Findings) -> None:
+    container.setdefault("imagePullPolicy", _pull_policy(container["image"]))
+    names = _ports(container.get("ports") or [], path, findings)
+    _resources(container["resources"], (*path, "resources"), findings)
+    for probe in _PROBES:
+        if probe in container:
+            _probe(container[probe], probe, names, (*path, probe), findings)
+
+
+def _pull_policy(image: str) -> str:
+    """Return Kubernetes' default; a path or `host` (sandbox) is never pulled."""
+    if image == "host" or image.startswith("/"):
+        return "IfNotPresent"
+    tag = image.rsplit("/", 1)[-1].partition("@")
+    if tag[1]:
+        return "IfNotPresent"
+    version = tag[0].partition(":")[2]
+    return "Always" if version in {"", "latest"} else "IfNotPresent"
+
+
+def _ports(ports: list[dict[str, Any]], path: Path, findings: Findings) -> set[str]:
+    seen: set[object] = set()
+    for index, port in enumerate(ports):
+        protocol = port["protocol"]
+        keys = [(protocol, port["containerPort"]), port.get("name")]
+        if "hostPort" in port:
+            keys.append(("host", protocol, port["hostPort"]))
+        for key in keys:
+            if key is not None and key in seen:
+                findings.add((*path, "ports", index), "repeats a port or a port's name; remove it")
+            seen.add(key)
+    return {port["name"] for port in ports if "name" in port}
+
+
+def _resources(resources: dict[str, Any], path: Path, findings: Findings) -> None:
+    limits = resources.get("limits") or {}
+    if not limits:
+        return
+    requests = resources.setdefault("requests", {})
+    for name, limit in limits.items():
+        requests.setdefault(name, limit)
+        if quantities.parse(requests[name]) > quantities.parse(limit):
+            findings.add((*path, "requests", name), "must not be more than the limit")
+
+
+def _probe(
+    probe: dict[str, Any], name: str, port_names: set[str], path: Path, findings: Findings
+) -> None:
+    checks = [check for check in _CHECKS if check in probe]
+    if len(checks) != 1:
+        findings.add(path, f"must have exactly one of {', '.join(_CHECKS)}")
+        return
+    if name != "readinessProbe" and probe["successThreshold"] != 1:
+        findings.add((*path, "successThreshold"), f"must be 1 for a {name}")
+    port = probe[checks[0]].get("port")
+    if isinstance(port, str) and port not in port_names:
+        place = (*path, checks[0], "port")
+        findings.add(place, f'"{port[:40]}" is not the name of one of the container\'s ports')
