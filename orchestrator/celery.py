@@ -70,5 +70,3 @@ def start_beat(**_: object) -> None:
     """
     if os.environ.get("KIJABI_BEAT") == "1":
         EmbeddedService(app, thread=True).start()
-
-

@@ -83,5 +83,3 @@ def _nudge_in(seconds: float, deployment_id: int) -> None:
     timer = threading.Timer(seconds, dispatch.nudge, args=(deployment_id,))
     timer.daemon = True
     timer.start()
-
-

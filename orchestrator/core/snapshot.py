@@ -50,6 +50,7 @@ class ReplicaView:
     deletion_cost: int = 0
     resources: Resources = Resources()
     update_failed: bool = False
+    waiting: str = ""
     created_at: datetime
 
 

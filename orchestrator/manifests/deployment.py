@@ -138,9 +138,7 @@ def with_restart(written: Json, stamp: str) -> Json:
 
 def to_yaml(value: Any) -> str:
     """Return a value as YAML that reads back as the same value."""
-    return str(
-        yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
-    )
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))
 
 
 def diff_lines(before: Json | None, after: Json | None) -> str:

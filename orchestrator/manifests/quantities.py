@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-_PATTERN = re.compile(r"^([+-]?\d{1,18}(?:\.\d{0,9})?|[+-]?\.\d{1,9})([A-Za-z]{0,2}|[eE][+-]?\d{1,2})$")
+_PATTERN = re.compile(
+    r"^([+-]?\d{1,18}(?:\.\d{0,9})?|[+-]?\.\d{1,9})([A-Za-z]{0,2}|[eE][+-]?\d{1,2})$"
+)
 _SUFFIXES = {
     "": Fraction(1),
     "n": Fraction(1, 10**9),
@@ -33,7 +35,9 @@ def parse(quantity: object) -> Fraction:
     if suffix[:1] in {"e", "E"} and len(suffix) > 1:
         return Fraction(number) * Fraction(10) ** int(suffix[1:])
     if suffix not in _SUFFIXES:
-        raise ValueError(f"{quantity!r} has the unknown suffix {suffix!r}; use m, k, M, G, Ki, Mi, Gi")
+        raise ValueError(
+            f"{quantity!r} has the unknown suffix {suffix!r}; use m, k, M, G, Ki, Mi, Gi"
+        )
     return Fraction(number) * _SUFFIXES[suffix]
 
 

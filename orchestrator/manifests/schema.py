@@ -39,9 +39,7 @@ _LABEL = Text(
     63,
 )
 _LABELS = Table(_KEY, _LABEL)
-_ANNOTATIONS = Table(
-    _KEY, Text(), frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
-)
+_ANNOTATIONS = Table(_KEY, Text(), frozenset({"kubectl.kubernetes.io/last-applied-configuration"}))
 _IMAGE = Text(r"[^\s\x00-\x1f]+", "an image is a name without spaces", 1024)
 _ENV_NAME = Text(r"[-._a-zA-Z][-._a-zA-Z0-9]*", "use letters, digits, '-', '_' and '.'", 256)
 _PORT = Number(1, 65535)
@@ -92,11 +90,7 @@ _PROBE = Struct(
         ),
         "exec": _optional(
             Struct(
-                {
-                    "command": Field(
-                        kind=Many(Text(), least=1), doc="command inside", required=True
-                    )
-                }
+                {"command": Field(kind=Many(Text(), least=1), doc="command inside", required=True)}
             ),
             "healthy when it exits with 0",
         ),
@@ -290,9 +284,7 @@ NAMESPACE = Struct(
     {
         "apiVersion": Field(kind=Choice(("v1",)), required=True),
         "kind": Field(kind=Choice(("Namespace",)), required=True),
-        "metadata": Field(
-            kind=Struct({**_METADATA.fields, "namespace": _IGNORED}), required=True
-        ),
+        "metadata": Field(kind=Struct({**_METADATA.fields, "namespace": _IGNORED}), required=True),
         "spec": _IGNORED,
         "status": _IGNORED,
     }

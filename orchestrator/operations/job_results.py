@@ -36,6 +36,4 @@ def _advance(job: Job, result: protocol.JobResult, now: datetime) -> None:
         values["message"] = result.message
     Job.objects.filter(pk=job.pk, state__in=OPEN_STATES).update(**values)
     if state == JobState.FAILED and job.operation == JobOperation.UPDATE:
-        Replica.objects.filter(uid=job.replica_uid).update(
-            update_failed=True, note=result.message
-        )
+        Replica.objects.filter(uid=job.replica_uid).update(update_failed=True, note=result.message)
