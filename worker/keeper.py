@@ -286,7 +286,9 @@ class Keeper:
             self._finish_job("stop")
             self._set(NodePhase.STOPPED, "Stopped", "")
             return None
-        message = f"this node has no usable {wanted} runtime; choose another runtimeClassName or node"
+        message = (
+            f"this node has no usable {wanted} runtime; choose another runtimeClassName or node"
+        )
         self._set(self.phase, FailureReason.UNSUPPORTED, message)
         return 5.0
 

@@ -23,6 +23,7 @@ class WorkQueue:
         self._queued: set[str] = set()
         self._active: set[str] = set()
         self._later: list[tuple[float, str]] = []
+        self._due: dict[str, float] = {}
         self._closed = False
 
     def add(self, key: str) -> None:
@@ -32,9 +33,11 @@ class WorkQueue:
             self._changed.notify()
 
     def add_after(self, key: str, seconds: float) -> None:
-        """Hand the key out after a while."""
+        """Hand the key out after a while; this replaces an earlier such wish for the key."""
         with self._changed:
-            heapq.heappush(self._later, (self._clock() + seconds, key))
+            at = self._clock() + seconds
+            self._due[key] = at
+            heapq.heappush(self._later, (at, key))
             self._changed.notify()
 
     def get(self, *, block: bool = True) -> str | None:
@@ -75,7 +78,10 @@ class WorkQueue:
     def _take_due(self) -> None:
         now = self._clock()
         while self._later and self._later[0][0] <= now:
-            self._add(heapq.heappop(self._later)[1])
+            at, key = heapq.heappop(self._later)
+            if self._due.get(key) == at:
+                del self._due[key]
+                self._add(key)
 
     def _hand_out(self) -> str:
         key = self._ready.popleft()

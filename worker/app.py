@@ -1,0 +1,203 @@
+"""Composition root of a node worker: configuration, Celery application, runtimes, agent, reporter."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import redis
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+
+from worker.agent import Agent
+from worker.assignments import AssignmentStore
+from worker.config import RELEASE, WorkerConfig
+from worker.labels import Owner
+from worker.log_stream import LogStreams
+from worker.protocol import CONTROL_QUEUE, REPORT_TASK, NodeFacts, node_queue
+from worker.reporter import Reporter
+from worker.runtimes.base import ContainerRuntime, RuntimeFailure
+
+logger = logging.getLogger(__name__)
+
+app = Celery("kijabi-node", include=["worker.tasks"])
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=False,
+    task_serializer="json",
+    accept_content=["json"],
+    task_create_missing_queues=False,
+    worker_prefetch_multiplier=1,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_soft_shutdown_timeout=2,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    timezone="UTC",
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Node:
+    """One node worker put together."""
+
+    config: WorkerConfig
+    agent: Agent
+    reporter: Reporter
+    logs: LogStreams
+    latest_message_at: float = 0.0
+
+    def start(self) -> None:
+        """Begin to keep replicas and to report."""
+        self.reporter.start()
+        self.agent.start()
+
+    def close(self) -> None:
+        """Stop; containers run on."""
+        self.agent.close()
+        self.reporter.close()
+
+
+_installed: list[Node] = []
+
+
+def install(node: Node) -> None:
+    """Make this the node that the tasks of this process speak to."""
+    _installed[:] = [node]
+
+
+def current() -> Node:
+    """Return the installed node.
+
+    Raises:
+        LookupError: none was installed.
+    """
+    if not _installed:
+        raise LookupError("no node is installed in this process; call worker.app.install first")
+    return _installed[0]
+
+
+def configure(config: WorkerConfig) -> None:
+    """Point the Celery application at the broker and at this node's own queue."""
+    app.conf.update(
+        broker_url=config.redis_url,
+        task_queues=[Queue(node_queue(config.node))],
+        task_default_queue=node_queue(config.node),
+        broker_transport_options={
+            "visibility_timeout": 120,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "unacked_key": f"unacked:{config.node}",
+            "unacked_index_key": f"unacked_index:{config.node}",
+            "unacked_mutex_key": f"unacked_mutex:{config.node}",
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+        },
+    )
+
+
+def build(
+    config: WorkerConfig,
+    runtimes: Mapping[str, ContainerRuntime],
+    send: Callable[[dict[str, object]], bool],
+) -> Node:
+    """Put a node together from its parts."""
+    store = AssignmentStore(config.state_dir / "assignments.sqlite3")
+    reporter = Reporter(
+        config.node,
+        store.next_boot(time.time()),
+        lambda: describe(config, agent),
+        send,
+        full_seconds=config.report_seconds,
+    )
+    agent = Agent(runtimes, store, reporter.changed, start_threads=config.start_threads)
+    reporter.attach(agent.statuses)
+    logs = LogStreams(agent, lambda: redis.Redis.from_url(config.redis_url, socket_timeout=5))
+    return Node(config=config, agent=agent, reporter=reporter, logs=logs)
+
+
+def send_report(report: dict[str, object]) -> bool:
+    """Publish a report, straight to the control queue; return whether the broker took it."""
+    try:
+        app.send_task(
+            REPORT_TASK,
+            kwargs={"report": report},
+            exchange="",
+            routing_key=CONTROL_QUEUE,
+            retry=False,
+            ignore_result=True,
+        )
+    except (OperationalError, redis.RedisError, OSError) as error:
+        logger.warning("The broker did not take a report: %s", error)
+        return False
+    return True
+
+
+def choose_runtimes(config: WorkerConfig) -> dict[str, ContainerRuntime]:
+    """Return the runtimes to offer, the preferred one first.
+
+    A runtime that was asked for by name is offered even when it does not answer yet.
+    """
+    owner = Owner(cluster=config.cluster, node=config.node)
+    chosen: dict[str, ContainerRuntime] = {}
+    for name, make in (("docker", _docker), ("sandbox", _sandbox)):
+        if config.runtime not in {"auto", name}:
+            continue
+        try:
+            runtime = make(config, owner)
+            runtime.check()
+        except RuntimeFailure as failure:
+            logger.warning("The runtime %s is not usable here: %s", name, failure)
+            if config.runtime != name:
+                continue
+        chosen[name] = runtime
+    return chosen
+
+
+def _docker(config: WorkerConfig, owner: Owner) -> ContainerRuntime:
+    from worker.runtimes.docker import DockerRuntime  # noqa: PLC0415, loads slowly
+
+    del config
+    return DockerRuntime(owner)
+
+
+def _sandbox(config: WorkerConfig, owner: Owner) -> ContainerRuntime:
+    from worker.runtimes.sandbox import SandboxRuntime  # noqa: PLC0415, as above
+
+    return SandboxRuntime(owner, config.state_dir / "sandbox", hidden=config.home)
+
+
+def describe(config: WorkerConfig, agent: Agent) -> NodeFacts:
+    """Return what this node is and can run now."""
+    usable, notes = [], []
+    for name, runtime in agent.runtimes.items():
+        try:
+            notes += [f"{name}: {note}" for note in runtime.check()]
+            usable.append(name)
+        except RuntimeFailure as failure:
+            notes.append(f"{name}: {failure}")
+    machine = platform.machine()
+    labels = {
+        "kubernetes.io/hostname": config.node,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+        **dict(config.labels),
+    }
+    return NodeFacts(
+        labels=tuple(sorted(labels.items())),
+        runtimes=tuple(usable),
+        cpu_millis=len(os.sched_getaffinity(0)) * 1000,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        release=RELEASE,
+        notes=tuple(notes),
+    )
