@@ -1,64 +1,82 @@
-"""Sort replicas: which live, which serve, which go first when some must go."""
+"""Sort the replicas of one deployment into those that count, those that serve, those that leave.
+
+Every listed replica is either live or stopping; an available one is always live, ready and running.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.snapshot import ReplicaView, Snapshot
 
 
-def available_at(replica: ReplicaView, min_ready_seconds: int) -> datetime | None:
-    """Return since when (or from when) a replica counts as available; None while not ready."""
-    if replica.phase is not ReplicaPhase.RUNNING or not replica.ready or replica.ready_at is None:
-        return None
-    return replica.ready_at + timedelta(seconds=min_ready_seconds)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """Who is there: live replicas by revision, the stopping ones, and the uids that serve."""
+
+    live: Mapping[int, tuple[ReplicaView, ...]]
+    stopping: tuple[ReplicaView, ...]
+    available: frozenset[str]
+
+    @property
+    def everyone_live(self) -> tuple[ReplicaView, ...]:
+        """Return the live replicas of all revisions, oldest revision first."""
+        return tuple(replica for replicas in self.live.values() for replica in replicas)
+
+    @property
+    def total(self) -> int:
+        """Return how many replicas are live."""
+        return sum(len(replicas) for replicas in self.live.values())
+
+    @property
+    def ready(self) -> int:
+        """Return how many live replicas are ready, however briefly."""
+        return sum(is_ready(replica) for replica in self.everyone_live)
+
+    def available_of(self, revision: int) -> int:
+        """Return how many replicas of the revision are available."""
+        return sum(replica.uid in self.available for replica in self.live[revision])
+
+    def without(self, uids: frozenset[str]) -> Census:
+        """Return the census as it is once these replicas have left."""
+        return Census(
+            live={
+                revision: tuple(replica for replica in replicas if replica.uid not in uids)
+                for revision, replicas in self.live.items()
+            },
+            stopping=self.stopping,
+            available=self.available - uids,
+        )
 
 
-def is_available(replica: ReplicaView, snapshot: Snapshot) -> bool:
-    """Tell whether a replica has been ready for the minimum time."""
-    since = available_at(replica, snapshot.spec.min_ready_seconds)
-    return since is not None and since <= snapshot.now
-
-
-def live(snapshot: Snapshot, revision: int | None = None) -> tuple[ReplicaView, ...]:
-    """Return the replicas that count towards what was asked for, of one revision or all."""
-    return tuple(
-        replica
-        for replica in snapshot.replicas
-        if replica.phase.is_live and revision in (None, replica.revision)
+def take_census(snapshot: Snapshot) -> Census:
+    """Return who is there, by revision."""
+    live: dict[int, list[ReplicaView]] = {view.number: [] for view in snapshot.revisions}
+    stopping: list[ReplicaView] = []
+    for replica in snapshot.replicas:
+        (live[replica.revision] if replica.phase.is_live else stopping).append(replica)
+    wait = snapshot.spec.min_ready_seconds
+    return Census(
+        live={revision: tuple(replicas) for revision, replicas in live.items()},
+        stopping=tuple(stopping),
+        available=frozenset(
+            replica.uid
+            for replica in snapshot.replicas
+            if (at := available_at(replica, min_ready_seconds=wait)) and at <= snapshot.now
+        ),
     )
 
 
-def by_kill_order(replicas: Iterable[ReplicaView], now: datetime) -> list[ReplicaView]:
-    """Sort replicas of one deployment so that the first is the best to stop.
-
-    Source: Kubernetes `ActivePodsWithRanks`: unplaced, early phase, not ready, low deletion cost,
-    crowded node, ready for a short time (in powers of two), many restarts, newer, then by name.
-    """
-    chosen = list(replicas)
-    crowd = Counter(replica.node for replica in chosen if replica.node is not None)
-
-    def rank(replica: ReplicaView) -> tuple[object, ...]:
-        return (
-            replica.node is not None,
-            replica.phase.rank,
-            replica.ready,
-            replica.deletion_cost,
-            -crowd[replica.node],
-            _magnitude(replica.ready_at, now),
-            -replica.restarts,
-            _magnitude(replica.created_at, now),
-            replica.uid,
-        )
-
-    return sorted(chosen, key=rank)
+def is_ready(replica: ReplicaView) -> bool:
+    """Tell whether the replica runs and its node calls it ready."""
+    return replica.phase is ReplicaPhase.RUNNING and replica.ready
 
 
-def _magnitude(since: datetime | None, now: datetime) -> int:
-    """Return the power of two of an age in seconds, so that near ages count as equal."""
-    if since is None:
-        return 0
-    return max(0, int((now - since).total_seconds())).bit_length()
+def available_at(replica: ReplicaView, *, min_ready_seconds: int) -> datetime | None:
+    """Return when the replica counts as available if it stays ready, or None while it is not."""
+    if not is_ready(replica) or replica.ready_at is None:
+        return None
+    return replica.ready_at + timedelta(seconds=min_ready_seconds)

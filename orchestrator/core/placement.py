@@ -1,88 +1,123 @@
-"""Pick a node: filter, rank, take the first. The same input gives the same answer.
+"""Pick a node for a replica: filter, rank, explain; the same input gives the same answer.
 
-Every filter is asked of every node, so that a replica that waits can say all that stands in its way.
+Every filter is asked about every node, so that the explanation leaves nothing out. A new rule is
+one more small function in `FILTERS`.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from orchestrator.core.lifecycle import NodeState
 from orchestrator.core.snapshot import NodeView, ReplicaView, RevisionView
+from orchestrator.core.wording import count, join
 
-# Returns why a node cannot take a replica of the revision; empty when it can.
-Filter = Callable[[NodeView, RevisionView], str]
-
-
-def _is_heard(node: NodeView, revision: RevisionView) -> str:
-    del revision
-    return "" if node.state is NodeState.READY else f"is {node.state}"
+NAMED_NODES = 3
+MAX_SENTENCE = 400
 
 
-def _is_open(node: NodeView, revision: RevisionView) -> str:
-    del revision
-    return "is cordoned" if node.cordoned else ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """Why a node does not fit, worded for one node and for several."""
+
+    singular: str
+    plural: str
 
 
-def _has_labels(node: NodeView, revision: RevisionView) -> str:
-    labels = dict(node.labels)
-    missing = [
-        f"{key}={value}" for key, value in revision.node_selector if labels.get(key) != value
-    ]
-    return f"lacks the label {', '.join(missing)}" if missing else ""
+def _responds(node: NodeView, _: RevisionView) -> Objection | None:
+    if node.state is NodeState.READY:
+        return None
+    return Objection(singular=f"is {node.state}", plural=f"are {node.state}")
 
 
-def _has_runtime(node: NodeView, revision: RevisionView) -> str:
-    if not node.runtimes:
-        return "has no usable runtime"
-    if revision.runtime_class and revision.runtime_class not in node.runtimes:
-        return f"lacks the runtime {revision.runtime_class}"
-    return ""
+def _is_open(node: NodeView, _: RevisionView) -> Objection | None:
+    return Objection(singular="is cordoned", plural="are cordoned") if node.cordoned else None
 
 
-FILTERS: tuple[Filter, ...] = (_is_heard, _is_open, _has_labels, _has_runtime)
-SHOWN_REASONS = 5
+def _has_labels(node: NodeView, revision: RevisionView) -> Objection | None:
+    missing = [f"{key}={value}" for key, value in sorted(set(revision.node_selector) - set(node.labels))]
+    if not missing:
+        return None
+    labels = f"label{'s' if len(missing) > 1 else ''} {join(missing)}"
+    return Objection(singular=f"lacks {labels}", plural=f"lack {labels}")
+
+
+def _has_runtime(node: NodeView, revision: RevisionView) -> Objection | None:
+    if not revision.runtime_class or revision.runtime_class in node.runtimes:
+        return None
+    what = f"no {revision.runtime_class} runtime"
+    return Objection(singular=f"has {what}", plural=f"have {what}")
+
+
+Filter = Callable[[NodeView, RevisionView], Objection | None]
+
+FILTERS: tuple[Filter, ...] = (_responds, _is_open, _has_labels, _has_runtime)
 
 
 class Placer:
-    """Places replicas one after another, counting those it has placed."""
+    """Places the replicas of one pass one by one; remembers where the earlier ones went.
 
-    def __init__(self, nodes: Iterable[NodeView], replicas: Iterable[ReplicaView]) -> None:
+    Nodes with fewest replicas of the deployment come first (stopping ones still take room), then
+    those with fewest replicas at all, then by name.
+    """
+
+    def __init__(self, nodes: Sequence[NodeView], replicas: Sequence[ReplicaView]) -> None:
         self._nodes = tuple(nodes)
         self._own = Counter(replica.node for replica in replicas if replica.node is not None)
-        self._all = Counter({node.name: node.replicas for node in self._nodes})
+        self._all = {node.name: node.replicas for node in nodes}
+        self._fitting: dict[int, list[tuple[int, int, str]]] = {}
 
-    def place(self, revision: RevisionView) -> tuple[str | None, str]:
-        """Return the node for one more replica, or None and a sentence why there is none.
+    def place(self, revision: RevisionView) -> str | None:
+        """Return the best node for one more replica and count it there; None when none fits."""
+        if revision.number not in self._fitting:
+            names = [node.name for node in self._nodes if not _objections(node, revision)]
+            self._fitting[revision.number] = sorted(self._score(name) for name in names)
+        heap = self._fitting[revision.number]
+        if not heap:
+            return None
+        # A node filled on behalf of another revision has an outdated score here: renew it first.
+        while heap[0] != (fresh := self._score(heap[0][2])):
+            heapq.heapreplace(heap, fresh)
+        name = heap[0][2]
+        self._own[name] += 1
+        self._all[name] += 1
+        heapq.heapreplace(heap, self._score(name))
+        return name
 
-        Ranked by the fewest replicas of this deployment, then the fewest in all, then the name.
-        """
-        fitting = [node for node in self._nodes if not any(_objections(node, revision))]
-        if not fitting:
-            return None, self._explain(revision)
-        best = min(fitting, key=lambda n: (self._own[n.name], self._all[n.name], n.name))
-        self._own[best.name] += 1
-        self._all[best.name] += 1
-        return best.name, f"node {best.name} has the fewest replicas of this deployment"
-
-    def _explain(self, revision: RevisionView) -> str:
+    def explain(self, revision: RevisionView) -> str:
+        """Return one sentence with every reason why no node fits the revision."""
         if not self._nodes:
-            return "there is no node yet; start one with `manage.py node`"
-        reasons: dict[str, list[str]] = {}
-        for node in self._nodes:
-            why = " and ".join(reason for reason in _objections(node, revision) if reason)
-            reasons.setdefault(why, []).append(node.name)
-        parts = [f"{_named(names)} {why}" for why, names in sorted(reasons.items())]
-        more = f"; and {len(parts) - SHOWN_REASONS} more" if len(parts) > SHOWN_REASONS else ""
-        return f"no node fits: {'; '.join(parts[:SHOWN_REASONS])}{more}"
+            return "no node fits: none has joined yet"
+        objections = {node.name: _objections(node, revision) for node in self._nodes}
+        if len(self._nodes) <= NAMED_NODES:
+            parts = [
+                f"{name} {join([objection.singular for objection in found])}"
+                for name, found in objections.items()
+            ]
+        else:
+            parts = _grouped(objections)
+        return _shortened(f"no node fits: {'; '.join(parts)}")
+
+    def _score(self, name: str) -> tuple[int, int, str]:
+        return self._own[name], self._all[name], name
 
 
-def _objections(node: NodeView, revision: RevisionView) -> list[str]:
-    return [objects(node, revision) for objects in FILTERS]
+def _objections(node: NodeView, revision: RevisionView) -> tuple[Objection, ...]:
+    found = (objects(node, revision) for objects in FILTERS)
+    return tuple(objection for objection in found if objection is not None)
 
 
-def _named(names: list[str]) -> str:
-    return (
-        ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:2])} and {len(names) - 2} more"
-    )
+def _grouped(objections: Mapping[str, Sequence[Objection]]) -> list[str]:
+    tally = Counter(objection for found in objections.values() for objection in found)
+    ordered = sorted(tally.items(), key=lambda item: (-item[1], item[0].singular))
+    return [
+        f"{count(number, 'node')} {objection.singular if number == 1 else objection.plural}"
+        for objection, number in ordered
+    ]
+
+
+def _shortened(sentence: str) -> str:
+    return sentence if len(sentence) <= MAX_SENTENCE else f"{sentence[: MAX_SENTENCE - 1]}…"

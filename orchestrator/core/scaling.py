@@ -1,75 +1,96 @@
-"""Share a changed number of replicas among revisions in the middle of a rollout.
+"""Share a changed number of replicas among revisions while a rollout is under way or held.
 
-Source: Kubernetes `deployment/sync.go` (`scale`, `GetReplicaSetProportion`).
+The arithmetic is Kubernetes' proportional scaling (`sync.go`). Sharing keeps the risk: a half
+proven revision does not take all the new replicas. The result depends on the way there, because
+shares are taken of the maximum in force when counts were scaled last.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+from orchestrator.core.plan import Reason, ScaleRevision
+from orchestrator.core.rollout import Counts
 from orchestrator.core.snapshot import RolloutView
 from orchestrator.core.spec import DeploymentSpec, Strategy
+from orchestrator.core.wording import count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
-    """How many replicas one revision should have, and how many of them are available."""
-
-    revision: int
-    desired: int
-    available: int = 0
-    current: bool = False
+def is_due(counts: Counts, spec: DeploymentSpec, rollout: RolloutView) -> bool:
+    """Tell whether the wanted number has changed since active revisions were last scaled."""
+    return bool(counts.active) and rollout.scaled_for != spec.replicas
 
 
-def needs_scaling(spec: DeploymentSpec, rollout: RolloutView, tallies: list[Tally]) -> bool:
-    """Tell whether the wanted number changed since counts were last scaled."""
-    active = any(tally.desired > 0 for tally in tallies)
-    return active and rollout.scaled_for != spec.replicas
+def most_at_once(spec: DeploymentSpec) -> int:
+    """Return how many replicas may exist at once; what shares are taken of."""
+    surges = spec.policy.strategy is Strategy.ROLLING_UPDATE
+    return spec.replicas + spec.policy.max_surge if surges else spec.replicas
 
 
-def rescale(spec: DeploymentSpec, rollout: RolloutView, tallies: list[Tally]) -> list[Tally]:
-    """Return the tallies (oldest first) after a change of the wanted number."""
-    active = [tally for tally in tallies if tally.desired > 0]
-    if len(active) <= 1:
-        return _scale_only(spec, tallies, active)
-    newest = next((tally for tally in tallies if tally.current), None)
-    if newest is not None and newest.desired == newest.available == spec.replicas:
-        return [tally if tally.current else replace(tally, desired=0) for tally in tallies]
-    if spec.policy.strategy is Strategy.RECREATE:
-        return tallies
-    return _share_out(spec, rollout, tallies, active)
+def shares(
+    counts: Counts, spec: DeploymentSpec, rollout: RolloutView
+) -> tuple[ScaleRevision, ...]:
+    """Return the new counts of the active revisions.
+
+    Kubernetes' rule for a saturated new revision has no counterpart: it needs the wanted number
+    to be recorded on some revisions and not on others, and here one record serves all.
+    """
+    if len(counts.active) == 1:
+        sizes = {counts.active[0]: spec.replicas}
+    elif spec.policy.strategy is Strategy.ROLLING_UPDATE:
+        sizes = _proportional(counts, spec, rollout.scaled_max or counts.total)
+    else:
+        return ()
+    return tuple(
+        _step(revision, size, counts, spec)
+        for revision, size in sorted(sizes.items())
+        if size != counts.desired[revision]
+    )
 
 
-def _scale_only(spec: DeploymentSpec, tallies: list[Tally], active: list[Tally]) -> list[Tally]:
-    if not active:
-        return tallies
-    only = active[0].revision
-    return [
-        replace(tally, desired=spec.replicas) if tally.revision == only else tally
-        for tally in tallies
-    ]
+def revive(revision: int, spec: DeploymentSpec) -> ScaleRevision:
+    """Return the step that brings replicas of a proven revision back while a rollout is held."""
+    message = (
+        f"revision {revision} should now have {count(spec.replicas, 'replica')}: it is the latest "
+        f"that completed, and the rollout to a newer one is held"
+    )
+    return ScaleRevision(
+        revision=revision, desired=spec.replicas, reason=Reason.SCALE_UP, message=message
+    )
 
 
-def _share_out(
-    spec: DeploymentSpec, rollout: RolloutView, tallies: list[Tally], active: list[Tally]
-) -> list[Tally]:
-    allowed = spec.replicas + spec.policy.max_surge if spec.replicas > 0 else 0
-    to_add = allowed - sum(tally.desired for tally in active)
-    newer_first = -1 if to_add > 0 else 1
-    order = sorted(active, key=lambda tally: (-tally.desired, newer_first * tally.revision))
-    sizes = {tally.revision: tally.desired for tally in tallies}
+def _proportional(counts: Counts, spec: DeploymentSpec, former_most: int) -> dict[int, int]:
+    allowed = most_at_once(spec) if spec.replicas else 0
+    to_add = allowed - counts.total
+    age_first = 1 if to_add < 0 else -1
+    order = sorted(counts.active, key=lambda number: (-counts.desired[number], age_first * number))
+    sizes = dict.fromkeys(order, 0)
     left = to_add
-    for tally in order:
-        share = _share(tally.desired, allowed, rollout.scaled_max or allowed, left)
-        sizes[tally.revision] += share
-        left -= share
-    first = order[0].revision
-    sizes[first] = max(0, sizes[first] + left)
-    return [replace(tally, desired=sizes[tally.revision]) for tally in tallies]
+    for revision in order:
+        size = counts.desired[revision]
+        fraction = _fraction(size, spec, former_most) if left else 0
+        added = min(fraction, left) if to_add > 0 else max(fraction, left)
+        sizes[revision] = size + added
+        left -= added
+    sizes[order[0]] = max(0, sizes[order[0]] + left)
+    return sizes
 
 
-def _share(size: int, allowed: int, formerly: int, left: int) -> int:
-    """Return a revision's part of the change, never more than what is left of it."""
-    exact = size * allowed / formerly
-    share = int(exact + 0.5) - size
-    return min(share, left) if left > 0 else max(share, left)
+def _fraction(size: int, spec: DeploymentSpec, former_most: int) -> int:
+    if spec.replicas == 0:
+        return -size
+    # Half up in whole numbers: floor((2ab + c) / 2c) is ab/c rounded, without floating point.
+    share = (2 * size * most_at_once(spec) + former_most) // (2 * former_most)
+    return share - size
+
+
+def _step(revision: int, size: int, counts: Counts, spec: DeploymentSpec) -> ScaleRevision:
+    former = counts.desired[revision]
+    others = len(counts.active) - 1
+    why = f"{spec.replicas} in all are wanted now and it had {former}"
+    if others:
+        why += f", shared with {count(others, 'other revision')} in proportion"
+    return ScaleRevision(
+        revision=revision,
+        desired=size,
+        reason=Reason.SCALE_UP if size > former else Reason.SCALE_DOWN,
+        message=f"revision {revision} should now have {count(size, 'replica')}: {why}",
+    )

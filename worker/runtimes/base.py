@@ -77,6 +77,7 @@ class FailureReason(StrEnum):
     INVALID = "InvalidContainer"
     ENGINE_DOWN = "EngineUnavailable"
     NOT_FOUND = "ContainerNotFound"
+    NAME_TAKEN = "NameTaken"
     UNSUPPORTED = "Unsupported"
     UNKNOWN = "RuntimeError"
 

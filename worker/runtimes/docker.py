@@ -1,0 +1,463 @@
+"""Docker Engine (or Podman's compatible socket) as a container runtime. The only user of its SDK.
+
+Containers are hardened: no new privileges, few capabilities, a limit on processes, an init
+process that reaps, rotated logs. The engine never restarts them; the agent does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from worker import labels
+from worker.protocol import ContainerSpec, PullPolicy, ReplicaSpec, Resources
+from worker.runtimes.base import (
+    ContainerInfo,
+    ContainerState,
+    EventKind,
+    ExecResult,
+    FailureReason,
+    LogLine,
+    ProgressCallback,
+    RuntimeEvent,
+    RuntimeFailure,
+)
+from worker.runtimes.docker_errors import failure_of, pull_failure
+
+CALL_SECONDS = 60
+POOL_SIZE = 64
+PIDS_LIMIT = 512
+OUTPUT_BYTES = 64 * 1024
+TIMED_OUT = 124
+PROGRESS_SECONDS = 0.5
+KNOWN_IMAGE_SECONDS = 30.0
+NO_LIMIT_MEMORY = 0
+# Docker's default set without AUDIT_WRITE, MKNOD, NET_RAW, SETFCAP, SETPCAP and SYS_CHROOT.
+CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL"]
+CAPABILITIES += ["NET_BIND_SERVICE", "SETGID", "SETUID"]
+_EVENTS = {"die": EventKind.DIED, "destroy": EventKind.REMOVED, "start": EventKind.STARTED}
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def socket_url() -> str:
+    """Return where the engine listens: DOCKER_HOST, else the first socket that exists."""
+    if url := os.environ.get("DOCKER_HOST"):
+        return url
+    own = Path(os.environ.get("XDG_RUNTIME_DIR", "/run/user/0")) / "podman/podman.sock"
+    for path in (Path("/var/run/docker.sock"), Path("/run/podman/podman.sock"), own):
+        if path.exists():
+            return f"unix://{path}"
+    return "unix:///var/run/docker.sock"
+
+
+class DockerRuntime:
+    """Containers of one owner on one engine; safe for many threads."""
+
+    name = "docker"
+
+    def __init__(self, owner: labels.Owner) -> None:
+        self._owner = owner
+        self._url = socket_url()
+        self._api = docker.APIClient(
+            base_url=self._url, version="1.41", timeout=CALL_SECONDS, num_pools=POOL_SIZE
+        )
+        for adapter in self._api.adapters.values():
+            adapter.max_pool_size = POOL_SIZE
+        self._images: dict[str, float] = {}
+        self._can_init = any(shutil.which(name) for name in ("docker-init", "catatonit"))
+
+    def check(self) -> tuple[str, ...]:
+        """Return what this engine lacks.
+
+        Raises:
+            RuntimeFailure: it does not answer.
+        """
+        self._call(self._api.ping)
+        if self._can_init:
+            return ()
+        return ("there is no init process for containers (docker-init); zombies are not reaped",)
+
+    def list(self) -> tuple[ContainerInfo, ...]:
+        """Return every container of this owner: one call, and one more for each that has ended."""
+        filters = {"label": self._own_labels()}
+        rows = self._call(self._api.containers, all=True, filters=filters)
+        found = (
+            _from_row(row) if row["State"] == "running" else self.inspect(row["Id"]) for row in rows
+        )
+        return tuple(info for info in found if info is not None)
+
+    def inspect(self, name: str) -> ContainerInfo | None:
+        """Return one container of this owner."""
+        try:
+            body = self._call(self._api.inspect_container, name)
+        except RuntimeFailure as failure:
+            if failure.reason is FailureReason.NOT_FOUND:
+                return None
+            raise
+        found = body["Config"]["Labels"] or {}
+        return _from_inspection(body) if labels.is_ours(self._owner, found) else None
+
+    def pull(self, container: ContainerSpec, on_progress: ProgressCallback) -> None:
+        """Make the image present as its policy asks."""
+        image, policy = container.image, container.pull_policy
+        if policy is not PullPolicy.ALWAYS and self._has_image(image):
+            return
+        if policy is PullPolicy.NEVER:
+            raise RuntimeFailure(
+                FailureReason.IMAGE_NEVER_PULL,
+                f"image {image} is not on this node and imagePullPolicy is Never",
+            )
+        try:
+            self._pull(image, on_progress)
+        except RuntimeFailure:
+            # As a person expects of a registry that is away: what is here already will do.
+            if policy is not PullPolicy.ALWAYS or not self._has_image(image):
+                raise
+            on_progress(f"image {image} could not be refreshed; the one on this node is used")
+        self._images[image] = time.monotonic()
+
+    def start(self, replica: ReplicaSpec) -> ContainerInfo:
+        """Create and start the container: two calls when nothing is in the way, and one look."""
+        name = labels.container_name(replica.uid, replica.epoch)
+        try:
+            self._create(name, replica)
+        except RuntimeFailure as failure:
+            if failure.reason is not FailureReason.NAME_TAKEN:
+                self._images.pop(replica.container.image, None)
+                raise
+            existing = self._settle_conflict(name, replica)
+            if existing is not None:
+                return existing
+        try:
+            self._call(self._api.start, name)
+        except RuntimeFailure:
+            self.remove(name)
+            raise
+        info = self.inspect(name)
+        if info is None:
+            raise RuntimeFailure(FailureReason.NOT_FOUND, f"{name} vanished while it was started")
+        return info
+
+    def stop(self, name: str, grace_seconds: int) -> None:
+        """Send the image's stop signal, wait, kill."""
+        try:
+            # The SDK adds the grace to the call's own time limit.
+            self._call(self._api.stop, name, timeout=grace_seconds)
+        except RuntimeFailure as failure:
+            if failure.reason is not FailureReason.NOT_FOUND:
+                raise
+
+    def remove(self, name: str) -> None:
+        """Remove the container and its anonymous volumes."""
+        try:
+            self._call(self._api.remove_container, name, force=True, v=True)
+        except RuntimeFailure as failure:
+            if failure.reason not in {FailureReason.NOT_FOUND, FailureReason.NAME_TAKEN}:
+                raise
+
+    def update(self, name: str, resources: Resources) -> str:
+        """Change limits in place."""
+        memory = resources.memory_limit_bytes or NO_LIMIT_MEMORY
+        body: dict[str, Any] = {
+            "NanoCpus": (resources.cpu_limit_millis or 0) * 1_000_000,
+            "CpuShares": _shares(resources),
+            "Memory": memory or -1,
+            "MemorySwap": memory or -1,
+        }
+        url = self._api._url("/containers/{0}/update", name)  # noqa: SLF001, no NanoCpus in the SDK
+        self._call(lambda: self._raise_for(self._api._post_json(url, data=body)))  # noqa: SLF001
+        return ""
+
+    def logs(
+        self, name: str, *, tail: int | None, follow: bool, stop: threading.Event
+    ) -> Iterator[LogLine]:
+        """Yield lines with the engine's time stamps."""
+        try:
+            stream = self._api.logs(
+                name,
+                stream=True,
+                follow=follow,
+                timestamps=True,
+                tail="all" if tail is None else tail,
+            )
+            if follow:
+                _close_when(stop, stream)
+            yield from _lines(stream, stop)
+        except NotFound:
+            return
+        except (DockerException, requests.RequestException, OSError, ValueError) as error:
+            if not stop.is_set():
+                raise failure_of(error, f"reading the log of {name}") from error
+
+    def exec(self, name: str, argv: tuple[str, ...], timeout_seconds: float) -> ExecResult:
+        """Run a command inside; one that takes too long is left behind and counts as 124."""
+        created = self._call(self._api.exec_create, name, list(argv))
+        box: list[bytes] = []
+
+        def run() -> None:
+            box.append(self._call(self._api.exec_start, created["Id"]))
+
+        thread = threading.Thread(target=run, name="exec", daemon=True)
+        thread.start()
+        thread.join(timeout_seconds)
+        if not box:
+            message = f"it took longer than {timeout_seconds:g} s"
+            return ExecResult(exit_code=TIMED_OUT, output=message)
+        code = self._call(self._api.exec_inspect, created["Id"])["ExitCode"]
+        output = box[0][-OUTPUT_BYTES:].decode(errors="replace")
+        return ExecResult(exit_code=code if code is not None else 1, output=output)
+
+    def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
+        """Yield the engine's own events about our containers, as they happen."""
+        filters = {"type": "container", "label": self._own_labels(), "event": list(_EVENTS)}
+        client = docker.APIClient(base_url=self._url, version="1.41", timeout=None)
+        try:
+            stream = client.events(decode=True, filters=filters)
+            _close_when(stop, stream)
+            yield RuntimeEvent(kind=EventKind.RESYNC)
+            for event in stream:
+                attributes = event["Actor"]["Attributes"]
+                kind = _EVENTS.get(event["Action"])
+                if kind is not None:
+                    yield RuntimeEvent(kind=kind, replica=attributes[labels.REPLICA])
+        except (DockerException, requests.RequestException, OSError, ValueError) as error:
+            if not stop.is_set():
+                raise failure_of(error, "listening to the engine") from error
+        finally:
+            client.close()
+        if not stop.is_set():
+            raise RuntimeFailure(FailureReason.ENGINE_DOWN, "the engine closed the event stream")
+
+    def _own_labels(self) -> list[str]:
+        return [f"{labels.CLUSTER}={self._owner.cluster}", f"{labels.NODE}={self._owner.node}"]
+
+    def _has_image(self, image: str) -> bool:
+        """Tell whether the image is here; a recent answer is trusted, as create would notice."""
+        if time.monotonic() - self._images.get(image, -KNOWN_IMAGE_SECONDS) < KNOWN_IMAGE_SECONDS:
+            return True
+        try:
+            self._call(self._api.inspect_image, image)
+        except RuntimeFailure as failure:
+            if failure.reason in {FailureReason.NOT_FOUND, FailureReason.IMAGE_NOT_FOUND}:
+                return False
+            raise
+        self._images[image] = time.monotonic()
+        return True
+
+    def _pull(self, image: str, on_progress: ProgressCallback) -> None:
+        repository, tag = _split(image)
+        progress = _Progress(image, on_progress)
+        try:
+            for line in self._api.pull(repository, tag=tag, stream=True, decode=True):
+                if "error" in line:
+                    raise pull_failure(image, str(line["error"]))
+                progress.take(line)
+        except (APIError, ImageNotFound) as error:
+            raise pull_failure(image, str(error.explanation or error)) from error
+        except (DockerException, requests.RequestException, OSError) as error:
+            raise failure_of(error, f"pulling {image}") from error
+
+    def _create(self, name: str, replica: ReplicaSpec) -> None:
+        container = replica.container
+        config: dict[str, Any] = {
+            "Image": container.image,
+            "Env": [f"{key}={value}" for key, value in _environment(self._owner, replica)],
+            "Labels": labels.labels_for(self._owner, replica),
+            "Hostname": f"{replica.deployment}-{replica.slot}"[:63],
+            "ExposedPorts": {_port_key(p): {} for p in container.ports},
+            "HostConfig": self._host_config(container),
+        }
+        if container.command:
+            config["Entrypoint"] = list(container.command)
+            config["Cmd"] = list(container.args)
+        elif container.args:
+            config["Cmd"] = list(container.args)
+        if container.working_dir:
+            config["WorkingDir"] = container.working_dir
+        self._call(self._api.create_container_from_config, config, name)
+
+    def _host_config(self, container: ContainerSpec) -> dict[str, Any]:
+        resources = container.resources
+        memory = resources.memory_limit_bytes or NO_LIMIT_MEMORY
+        return {
+            "NanoCpus": (resources.cpu_limit_millis or 0) * 1_000_000,
+            "CpuShares": _shares(resources),
+            "Memory": memory,
+            "MemorySwap": memory,
+            "PidsLimit": PIDS_LIMIT,
+            "Init": self._can_init,
+            "SecurityOpt": ["no-new-privileges:true"],
+            "CapDrop": ["ALL"],
+            "CapAdd": CAPABILITIES,
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+            "RestartPolicy": {"Name": "no"},
+            "PortBindings": {
+                _port_key(port): [{"HostPort": str(port.host_port)}]
+                for port in container.ports
+                if port.host_port
+            },
+        }
+
+    def _settle_conflict(self, name: str, replica: ReplicaSpec) -> ContainerInfo | None:
+        """The name is taken: return the container if it runs, start it or make room for a new one."""
+        existing = self.inspect(name)
+        if existing is not None and existing.state is ContainerState.RUNNING:
+            return existing
+        if existing is None or existing.state is ContainerState.EXITED:
+            self.remove(name)
+            self._create(name, replica)
+        return None
+
+    def _call(self, call: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return call(*arguments, **options)
+        except (DockerException, requests.RequestException, OSError) as error:
+            raise failure_of(error, getattr(call, "__name__", "calling the engine")) from error
+
+    def _raise_for(self, response: Any) -> None:
+        self._api._raise_for_status(response)  # noqa: SLF001, as above
+
+
+class _Progress:
+    """Turns the engine's pull lines into one short sentence now and then."""
+
+    def __init__(self, image: str, tell: ProgressCallback) -> None:
+        self._image = image
+        self._tell = tell
+        self._layers: dict[str, tuple[int, int]] = {}
+        self._told_at = 0.0
+
+    def take(self, line: dict[str, Any]) -> None:
+        detail = line.get("progressDetail") or {}
+        if "total" in detail and line.get("status") == "Downloading":
+            self._layers[line.get("id", "")] = (detail.get("current", 0), detail["total"])
+        now = time.monotonic()
+        if now - self._told_at < PROGRESS_SECONDS:
+            return
+        self._told_at = now
+        done = sum(current for current, _ in self._layers.values()) / 1e6
+        total = sum(size for _, size in self._layers.values()) / 1e6
+        self._tell(f"pulling {self._image}: {done:.1f} of {total:.1f} MB")
+
+
+def _split(image: str) -> tuple[str, str | None]:
+    if "@" in image:
+        return image, None
+    head, colon, tag = image.rpartition(":")
+    if not colon or "/" in tag:
+        return image, "latest"
+    return head, tag
+
+
+def _environment(owner: labels.Owner, replica: ReplicaSpec) -> list[tuple[str, str]]:
+    ports = replica.container.ports
+    given = {
+        "KIJABI_REPLICA": replica.uid,
+        "KIJABI_DEPLOYMENT": replica.deployment,
+        "KIJABI_NAMESPACE": replica.namespace,
+        "KIJABI_NODE": owner.node,
+        **({"PORT": str(ports[0].container_port)} if ports else {}),
+        **dict(replica.container.env),
+    }
+    return list(given.items())
+
+
+def _port_key(port: Any) -> str:
+    return f"{port.container_port}/{port.protocol.lower()}"
+
+
+def _shares(resources: Resources) -> int:
+    """Return Docker's relative weight: 1024 for a whole core, at least 2; 0 is the default."""
+    request = resources.cpu_request_millis
+    return 0 if request is None else max(2, request * 1024 // 1000)
+
+
+def _close_when(stop: threading.Event, stream: Any) -> None:
+    """End a blocking read when asked to."""
+
+    def wait() -> None:
+        stop.wait()
+        stream.close()
+
+    threading.Thread(target=wait, name="close-stream", daemon=True).start()
+
+
+def _lines(stream: Any, stop: threading.Event) -> Iterator[LogLine]:
+    rest = b""
+    for chunk in stream:
+        if stop.is_set():
+            return
+        *complete, rest = (rest + chunk).split(b"\n")
+        for raw in complete:
+            yield _line(raw)
+    if rest:
+        yield _line(rest)
+
+
+def _line(raw: bytes) -> LogLine:
+    stamp, space, text = raw.decode(errors="replace").partition(" ")
+    at = _seconds(stamp) if space else None
+    return LogLine(
+        text=text.rstrip("\r") if at is not None else raw.decode(errors="replace"), at=at
+    )
+
+
+def _seconds(stamp: str) -> float | None:
+    """Return an engine time stamp (nanoseconds, Z) as seconds since the epoch."""
+    if not stamp or stamp == _NEVER:
+        return None
+    head, _, fraction = stamp.rstrip("Z").partition(".")
+    try:
+        return datetime.fromisoformat(f"{head}.{(fraction or '0')[:6]:0<6}+00:00").timestamp()
+    except ValueError:
+        return None
+
+
+def _from_inspection(body: dict[str, Any]) -> ContainerInfo:
+    state, found = body["State"], body["Config"]["Labels"]
+    running = state["Running"]
+    created = state["Status"] == "created"
+    status = ContainerState.CREATED if created else ContainerState.EXITED
+    ports = body["Config"].get("ExposedPorts") or {}
+    return ContainerInfo(
+        id=body["Id"],
+        name=body["Name"].lstrip("/"),
+        replica=found[labels.REPLICA],
+        epoch=int(found[labels.EPOCH]),
+        state=ContainerState.RUNNING if running else status,
+        exit_code=None if running or created else state["ExitCode"],
+        oom_killed=bool(state.get("OOMKilled")),
+        started_at=_seconds(state["StartedAt"]),
+        finished_at=None if running else _seconds(state["FinishedAt"]),
+        address=_address(body["NetworkSettings"].get("Networks") or {}),
+        ports=tuple(sorted((int(key.split("/")[0]),) * 2 for key in ports)),
+    )
+
+
+def _from_row(row: dict[str, Any]) -> ContainerInfo:
+    found = row["Labels"]
+    return ContainerInfo(
+        id=row["Id"],
+        name=row["Names"][0].lstrip("/"),
+        replica=found[labels.REPLICA],
+        epoch=int(found[labels.EPOCH]),
+        state=ContainerState.RUNNING,
+        started_at=float(row["Created"]),
+        address=_address((row.get("NetworkSettings") or {}).get("Networks") or {}),
+        ports=tuple(sorted({(p["PrivatePort"],) * 2 for p in row.get("Ports") or ()})),
+    )
+
+
+def _address(networks: dict[str, Any]) -> str:
+    addresses = [network.get("IPAddress") or "" for network in networks.values()]
+    return next((address for address in addresses if address), "127.0.0.1")
