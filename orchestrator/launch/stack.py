@@ -1,0 +1,292 @@
+"""`up`, `down` and `node`: the whole system on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import IO
+
+from orchestrator.launch import broker, environment
+from orchestrator.launch.environment import Unready
+from orchestrator.launch.supervisor import Child, Supervisor
+
+READY_SECONDS = 60
+NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def up(arguments: list[str]) -> None:
+    """Start broker, web, control worker and a node; keep them running until Ctrl-C."""
+    options = _up_options(arguments)
+    environment.enter()
+    home = _prepare_home()
+    with _only_one(home, "up", "end it first (Ctrl-C there, or `manage.py down`)"):
+        _check_port(options.host, options.port)
+        _run_stack(home, options)
+
+
+def node(arguments: list[str]) -> None:
+    """Add a node worker to the control plane on this machine."""
+    options = _node_options(arguments)
+    environment.enter()
+    home = _prepare_home()
+    if "REDIS_URL" not in os.environ and not broker.url_file(home).exists():
+        raise Unready(
+            "there is no control plane here: run `manage.py up` first, or set REDIS_URL and "
+            "KIJABI_CLUSTER to those of another machine"
+        )
+    url = os.environ.get("REDIS_URL") or broker.url_file(home).read_text().strip()
+    with _only_one(home, f"node-{options.name}", "give the second one another --name"):
+        supervisor = Supervisor(_say)
+        _end_on_signals(supervisor)
+        supervisor.add(_node_child(home, url, options.name, options.runtime, options.label))
+        _say(f"node {options.name} runs; Ctrl-C ends it and leaves its containers running")
+        supervisor.run()
+        supervisor.end()
+
+
+def down(arguments: list[str]) -> None:
+    """End `up`, then stop every container of this cluster on this machine."""
+    argparse.ArgumentParser("manage.py down", description=down.__doc__).parse_args(arguments)
+    environment.enter()
+    home = environment.home()
+    for lock in sorted((home / "run").glob("*.lock")):
+        _end_holder(lock)
+    result = subprocess.run(  # noqa: S603, our own program
+        [environment.python(), "-m", "worker.stop_all"],
+        cwd=environment.ROOT,
+        env={**os.environ, "KIJABI_HOME": str(home)},
+        check=False,
+    )
+    sys.exit(result.returncode)
+
+
+def _up_options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("manage.py up", description=up.__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="port of the dashboard and API")
+    parser.add_argument("--node-name", default=_hostname(), type=_node_name, metavar="NAME")
+    parser.add_argument("--no-node", action="store_true", help="run no containers here")
+    parser.add_argument("--runtime", choices=("docker", "sandbox", "auto"), default="auto")
+    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
+    return parser.parse_args(arguments)
+
+
+def _node_options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("manage.py node", description=node.__doc__)
+    parser.add_argument("--name", required=True, type=_node_name, help="unique name of the node")
+    parser.add_argument("--runtime", choices=("docker", "sandbox", "auto"), default="auto")
+    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
+    return parser.parse_args(arguments)
+
+
+def _run_stack(home: Path, options: argparse.Namespace) -> None:
+    supervisor = Supervisor(_say)
+    _end_on_signals(supervisor)
+    try:
+        url = os.environ.get("REDIS_URL", "")
+        if not url:
+            url, command = broker.prepare(home)
+            supervisor.add(Child("broker", command, os.environ, home / "logs/broker.log"))
+        first_login = _bootstrap(home)
+        shared = {**os.environ, "KIJABI_HOME": str(home), "REDIS_URL": url}
+        _await_broker(url)
+        supervisor.add(_web_child(home, shared, options))
+        supervisor.add(_control_child(home, shared))
+        if not options.no_node:
+            name, runtime = options.node_name, options.runtime
+            supervisor.add(_node_child(home, url, name, runtime, options.label))
+        address = f"http://{_shown_host(options.host)}:{options.port}"
+        _await_ready(supervisor, f"{address}/readyz", home)
+        (home / "run/server").write_text(address)
+        _introduce(address, first_login)
+        supervisor.run()
+        _say("ending; containers run on (the next `up` takes them over, `down` stops them)")
+    finally:
+        supervisor.end()
+
+
+def _web_child(home: Path, shared: dict[str, str], options: argparse.Namespace) -> Child:
+    command = [environment.python(), "-m", "uvicorn", "orchestrator.asgi:application"]
+    command += ["--host", options.host, "--port", str(options.port), "--no-access-log"]
+    command += ["--timeout-graceful-shutdown", "3", "--app-dir", str(environment.ROOT)]
+    return Child("web", command, shared, home / "logs/web.log")
+
+
+def _control_child(home: Path, shared: dict[str, str]) -> Child:
+    command = [environment.python(), "-m", "celery", "--workdir", str(environment.ROOT)]
+    command += ["-A", "orchestrator.celery", "worker", "-Q", "control", "-P", "threads", "-c", "4"]
+    command += ["-n", "control@kijabi", "--without-gossip", "--without-mingle"]
+    command += ["--without-heartbeat", "--loglevel", "WARNING"]
+    return Child("control", command, {**shared, "KIJABI_BEAT": "1"}, home / "logs/control.log")
+
+
+def _node_child(home: Path, url: str, name: str, runtime: str, labels: list[str]) -> Child:
+    extra = {
+        "KIJABI_HOME": str(home),
+        "REDIS_URL": url,
+        "KIJABI_NODE": name,
+        "KIJABI_RUNTIME": runtime,
+        "KIJABI_NODE_LABELS": ",".join(labels),
+        "PYTHONPATH": str(environment.ROOT),
+    }
+    command = [environment.python(), "-m", "worker"]
+    return Child(f"node-{name}", command, {**os.environ, **extra}, home / f"logs/node-{name}.log")
+
+
+def _prepare_home() -> Path:
+    home = environment.home()
+    for folder in (home, home / "run", home / "logs", home / "nodes"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    from orchestrator.home import read_or_create_secret  # noqa: PLC0415, after enter
+
+    read_or_create_secret(home / "cluster-id", 8)
+    return home
+
+
+class _only_one:  # noqa: N801, reads as a statement
+    """Hold a lock file for as long as the block runs; the file tells who holds it."""
+
+    def __init__(self, home: Path, what: str, advice: str) -> None:
+        self._path = home / "run" / f"{what}.lock"
+        self._what, self._advice = what, advice
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> None:
+        self._file = self._path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read().strip()
+            raise Unready(
+                f"`{self._what}` runs already on this state folder (process {holder}); "
+                f"{self._advice}"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _end_holder(lock: Path) -> None:
+    """End the process that holds a lock file, if one does, and wait until it has let go."""
+    with lock.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = int(file.read().strip() or "0")
+        else:
+            return
+    if pid > 1:
+        _say(f"ending {lock.stem} (process {pid})")
+        os.kill(pid, signal.SIGTERM)
+        with lock.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Unready(
+                f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port"
+            ) from None
+
+
+def _bootstrap(home: Path) -> dict[str, str | None]:
+    result = subprocess.run(  # noqa: S603, our own program
+        [environment.python(), str(environment.ROOT / "manage.py"), "bootstrap", "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KIJABI_HOME": str(home)},
+        check=False,
+    )
+    if result.returncode != 0:
+        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise Unready(f"the database cannot be prepared: {last}")
+    answer: dict[str, str | None] = json.loads(result.stdout.strip().splitlines()[-1])
+    return answer
+
+
+def _await_broker(url: str) -> None:
+    """Wait until the broker accepts connections."""
+    place = re.search(r"@?([^@/:]+):(\d+)", url.split("://", 1)[-1].split("@")[-1])
+    host, port = (place.group(1), int(place.group(2))) if place else ("127.0.0.1", 6379)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise Unready(f"the broker at {host}:{port} does not answer; see its log, or check REDIS_URL")
+
+
+def _await_ready(supervisor: Supervisor, url: str, home: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        supervisor.step(0.05)
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310, our own address
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            continue
+    raise Unready(f"the web server does not become ready; its log is {home / 'logs/web.log'}")
+
+
+def _introduce(address: str, login: dict[str, str | None]) -> None:
+    lines = [f"Kijabi is up:  {address}", f"  user        {login['user']}"]
+    if login["password"]:
+        lines.append(f"  password    {login['password']}   (shown this once)")
+    lines += [
+        f"  API token   {login['token_file']}",
+        "  try         python3 manage.py get nodes",
+        "Ctrl-C ends it and leaves the containers running.",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _end_on_signals(supervisor: Supervisor) -> None:
+    signal.signal(signal.SIGTERM, supervisor.ask_to_end)
+    signal.signal(signal.SIGINT, supervisor.ask_to_end)
+
+
+def _shown_host(host: str) -> str:
+    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104, a comparison
+
+
+def _hostname() -> str:
+    name = re.sub(r"[^-a-z0-9]", "-", socket.gethostname().split(".")[0].lower()).strip("-")
+    return name or "node"
+
+
+def _node_name(text: str) -> str:
+    if not NODE_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no node name: use lower-case letters, digits and '-'"
+        )
+    return text
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"kijabi: {text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,174 @@
+"""Run child processes and start again whichever ends, until told to stop.
+
+A child's end is noticed at once (pidfd), never by polling. Children end with the supervisor even
+if it is killed: the kernel sends them SIGTERM (PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
+STEADY_SECONDS = 10.0
+GRACE_SECONDS = 10.0
+MAX_LOG_BYTES = 10 * 1024 * 1024
+LOG_CHECK_SECONDS = 60.0
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(slots=True)
+class Child:
+    """One program to keep running; `wait` is the delay before its next start."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    wait: float = 0.0
+    start_at: float = field(default=0.0)
+
+
+class Supervisor:
+    """Keeps children running; `say` prints one line for the person at the console."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._children: list[Child] = []
+        self._selector = selectors.DefaultSelector()
+        self._ending = False
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+
+    def add(self, child: Child) -> None:
+        """Start a child and keep it running."""
+        self._children.append(child)
+        self._start(child)
+
+    def ask_to_end(self, *_: object) -> None:
+        """End soon (a signal handler)."""
+        self._ending = True
+        os.write(self._wake_write, b"x")
+
+    def run(self) -> None:
+        """Supervise until asked to end."""
+        next_log_check = time.monotonic() + LOG_CHECK_SECONDS
+        while not self._ending:
+            self.step(self._next_wait())
+            if time.monotonic() > next_log_check:
+                next_log_check = time.monotonic() + LOG_CHECK_SECONDS
+                for child in self._children:
+                    rotate(child.log)
+
+    def step(self, timeout: float | None) -> None:
+        """Wait for something to happen, at most so long, and react to it."""
+        for key, _ in self._selector.select(timeout):
+            if key.data is None:
+                os.read(self._wake_read, 1024)
+            else:
+                self._ended(key.data, key.fd)
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is None and child.start_at <= now and not self._ending:
+                self._start(child)
+
+    def end(self) -> None:
+        """End every child, the latest started first; containers are not among them."""
+        self._ending = True
+        # The broker, started first, goes last, so that the others can still say goodbye.
+        for group in (self._children[1:], self._children[:1]):
+            for child in group:
+                _signal(child, signal.SIGTERM)
+            deadline = time.monotonic() + GRACE_SECONDS
+            for child in group:
+                _await_end(child, deadline)
+
+    def is_alive(self, name: str) -> bool:
+        """Tell whether the named child runs now."""
+        return any(c.name == name and c.process is not None for c in self._children)
+
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of the running children by name."""
+        return {c.name: c.process.pid for c in self._children if c.process is not None}
+
+    def _next_wait(self) -> float | None:
+        due = [c.start_at - time.monotonic() for c in self._children if c.process is None]
+        return max(0.0, min([LOG_CHECK_SECONDS, *due]))
+
+    def _start(self, child: Child) -> None:
+        child.log.parent.mkdir(parents=True, exist_ok=True)
+        rotate(child.log)
+        parent = os.getpid()
+        with child.log.open("ab") as log:
+            child.process = subprocess.Popen(  # noqa: S603, our own programs
+                child.command,
+                env=dict(child.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509, a single thread starts us
+            )
+        child.started_at = time.monotonic()
+        descriptor = os.pidfd_open(child.process.pid)
+        self._selector.register(descriptor, selectors.EVENT_READ, child)
+
+    def _ended(self, child: Child, descriptor: int) -> None:
+        self._selector.unregister(descriptor)
+        os.close(descriptor)
+        if child.process is None:
+            return
+        status = child.process.wait()
+        child.process = None
+        if self._ending:
+            return
+        now = time.monotonic()
+        steady = now - child.started_at >= STEADY_SECONDS
+        child.wait = 0.0 if steady else min(max(child.wait * 2, SHORTEST_WAIT), LONGEST_WAIT)
+        child.start_at = now + child.wait
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        self._say(f"{child.name} ended {how}; it is started again (its log: {child.log})")
+
+
+def rotate(log: Path) -> None:
+    """Keep a log file from growing without end: copy it aside and cut it, writers keep writing."""
+    if not log.exists() or log.stat().st_size < MAX_LOG_BYTES:
+        return
+    with log.open("rb+") as file:
+        log.with_suffix(".log.1").write_bytes(file.read())
+        file.truncate(0)
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process when its parent ends; check that it has not already."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    if child.process is not None and child.process.poll() is None:
+        child.process.send_signal(number)
+
+
+def _await_end(child: Child, deadline: float) -> None:
+    if child.process is None:
+        return
+    try:
+        child.process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        sys.stderr.write(f"kijabi: {child.name} does not end; it is killed\n")
+        child.process.kill()
+        child.process.wait()

@@ -1,0 +1,51 @@
+"""`python -m worker.stop_all`: stop every container of this cluster on this machine (`down`).
+
+What is wanted stays as it is: the next `up` starts it all again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from worker.app import choose_runtimes
+from worker.config import WorkerConfig
+from worker.runtimes.base import ContainerInfo, ContainerRuntime, RuntimeFailure
+
+GRACE_SECONDS = 10
+
+
+def main() -> None:
+    """Stop and remove, in parallel; say what was done."""
+    home = Path(os.environ.get("KIJABI_HOME", ".kijabi"))
+    names = sorted(path.name for path in (home / "nodes").glob("*") if path.is_dir())
+    if not names:
+        print("kijabi: nothing was ever run here")  # noqa: T201, a command's answer
+        return
+    config = WorkerConfig.from_env({**os.environ, "KIJABI_NODE": names[0]})
+    found: list[tuple[ContainerRuntime, ContainerInfo]] = []
+    for name in names:
+        for runtime in choose_runtimes(replace(config, node=name)).values():
+            found += [(runtime, info) for info in runtime.list()]
+    with ThreadPoolExecutor(16) as threads:
+        stopped = sum(threads.map(_stop, found))
+    print(f"kijabi: {stopped} of {len(found)} containers stopped")  # noqa: T201, as above
+    sys.exit(0 if stopped == len(found) else 1)
+
+
+def _stop(target: tuple[ContainerRuntime, ContainerInfo]) -> bool:
+    runtime, info = target
+    try:
+        runtime.stop(info.name, GRACE_SECONDS)
+        runtime.remove(info.name)
+    except RuntimeFailure as failure:
+        print(f"kijabi: {info.name} could not be stopped: {failure}")  # noqa: T201, as above
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()
