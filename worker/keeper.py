@@ -316,7 +316,10 @@ def _ending(info: ContainerInfo) -> tuple[str, str]:
     if code == 0:
         return "Completed", "it exited with 0, but is to be kept running"
     if code in {126, 127}:
-        return "CommandNotFound", f"it exited with {code}: check command and args; the log says more"
+        return (
+            "CommandNotFound",
+            f"it exited with {code}: check command and args; the log says more",
+        )
     if code is not None and code > 128:
         return "Error", f"it was ended by signal {code - 128}"
     return "Error", f"it exited with {code}"

@@ -38,7 +38,9 @@ def _is_open(node: NodeView, _: RevisionView) -> Objection | None:
 
 
 def _has_labels(node: NodeView, revision: RevisionView) -> Objection | None:
-    missing = [f"{key}={value}" for key, value in sorted(set(revision.node_selector) - set(node.labels))]
+    missing = [
+        f"{key}={value}" for key, value in sorted(set(revision.node_selector) - set(node.labels))
+    ]
     if not missing:
         return None
     labels = f"label{'s' if len(missing) > 1 else ''} {join(missing)}"

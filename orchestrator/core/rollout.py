@@ -120,7 +120,9 @@ def _remove_unavailable_old(counts: Counts, spec: DeploymentSpec) -> Iterator[Sc
         if removed <= 0:
             continue
         budget -= removed
-        why = f"{idle} of its replicas {be(idle)} not available, so removing {removed} costs nothing"
+        why = (
+            f"{idle} of its replicas {be(idle)} not available, so removing {removed} costs nothing"
+        )
         yield _step(revision, desired - removed, Reason.REMOVE_UNHEALTHY, why)
 
 

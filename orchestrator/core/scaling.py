@@ -25,9 +25,7 @@ def most_at_once(spec: DeploymentSpec) -> int:
     return spec.replicas + spec.policy.max_surge if surges else spec.replicas
 
 
-def shares(
-    counts: Counts, spec: DeploymentSpec, rollout: RolloutView
-) -> tuple[ScaleRevision, ...]:
+def shares(counts: Counts, spec: DeploymentSpec, rollout: RolloutView) -> tuple[ScaleRevision, ...]:
     """Return the new counts of the active revisions.
 
     Kubernetes' rule for a saturated new revision has no counterpart: it needs the wanted number
