@@ -1,0 +1,1 @@
+"""The command line client: a script of the REST API like any other. Standard library only."""

@@ -51,7 +51,7 @@ GONE_PHASES = tuple(phase for phase in ReplicaPhase if phase.is_gone)
 
 
 def may_follow(*, current: ReplicaPhase, new: ReplicaPhase) -> bool:
-    """Tell whether a replica in `current` may be set to `new`: forward only, and never from gone."""
+    """Tell whether `current` may be followed by `new`: forward only, and never from gone."""
     return not current.is_gone and new.rank > current.rank
 
 

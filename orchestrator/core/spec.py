@@ -25,7 +25,7 @@ class OnFailure(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdatePolicy:
-    """Bounds of a rolling update, already resolved to counts (Kubernetes: surge up, unavailable down).
+    """Bounds of a rolling update, as counts (Kubernetes rounds surge up, unavailable down).
 
     Both bounds zero would stall for ever; `resolve` turns that into one unavailable.
     """

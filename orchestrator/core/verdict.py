@@ -1,69 +1,163 @@
-"""One word and one sentence for how a deployment does."""
+"""Put into one word and one calm sentence how a deployment does, and what it waits for."""
 
 from __future__ import annotations
 
-from orchestrator.core.lifecycle import RolloutState
+from collections.abc import Iterator
+
+from orchestrator.core import progress
+from orchestrator.core.classify import Census, is_ready
+from orchestrator.core.lifecycle import ReplicaPhase, RolloutState
 from orchestrator.core.plan import DeploymentPhase, Verdict
-from orchestrator.core.rollout import Counts
-from orchestrator.core.snapshot import Snapshot
+from orchestrator.core.replicas import Changes
+from orchestrator.core.snapshot import ReplicaView, RolloutView, Snapshot
+from orchestrator.core.spec import OnFailure, Strategy
+from orchestrator.core.wording import be, count, join
 
 
-def judge(snapshot: Snapshot, state: RolloutState, counts: Counts) -> Verdict:
-    """Return the status people read."""
-    phase, message = _judge(snapshot, state, counts)
+def judge(snapshot: Snapshot, census: Census, changes: Changes, rollout: RolloutView) -> Verdict:
+    """Return the verdict on what was seen, knowing what is done about it in this pass."""
+    phase, message = _judge(snapshot, census, changes, rollout)
+    return _verdict(snapshot, census, phase, message)
+
+
+def judge_deletion(snapshot: Snapshot, census: Census) -> Verdict:
+    """Return the verdict on a deployment that is being deleted."""
+    left = len(snapshot.replicas)
+    message = "being deleted; nothing of it runs any more"
+    if left:
+        message = f"being deleted; {count(left, 'replica')} {be(left)} still to stop"
+    return _verdict(snapshot, census, DeploymentPhase.DELETING, message)
+
+
+def _judge(
+    snapshot: Snapshot, census: Census, changes: Changes, rollout: RolloutView
+) -> tuple[DeploymentPhase, str]:
+    wanted, available = snapshot.spec.replicas, len(census.available)
+    complete = rollout.state is RolloutState.COMPLETE
+    waits = _waits(snapshot, census, changes)
+    if snapshot.spec.paused:
+        return DeploymentPhase.PAUSED, _paused(snapshot, census, complete=complete)
+    if rollout.state is RolloutState.DEADLINE_EXCEEDED:
+        return DeploymentPhase.FAILED, _failed(snapshot, census, rollout)
+    if complete and available >= wanted:
+        served = f"all {wanted} replicas are available" if wanted > 1 else "1 replica is available"
+        return DeploymentPhase.AVAILABLE, served if wanted else "scaled to zero"
+    if complete and available < rollout.available:
+        facts = f"{available} of {count(wanted, 'replica')} {be(available)} available"
+        return DeploymentPhase.DEGRADED, f"{facts}{waits}"
+    if complete:
+        return DeploymentPhase.PROGRESSING, (
+            f"scaling to {count(wanted, 'replica')}, {available} {be(available)} available{waits}"
+        )
+    updated = census.available_of(snapshot.current)
+    facts = f"{updated} of {count(wanted, 'updated replica')} {be(updated)} available"
+    return DeploymentPhase.PROGRESSING, f"{facts}{waits}"
+
+
+def _paused(snapshot: Snapshot, census: Census, *, complete: bool) -> str:
+    wanted, available = snapshot.spec.replicas, len(census.available)
+    facts = f"{available} of {count(wanted, 'replica')} {be(available)} available"
+    if complete:
+        return f"paused with no rollout under way; {facts}"
+    updated = len(census.live[snapshot.current])
+    return (
+        f"the rollout to revision {snapshot.current} is paused; "
+        f"{updated} of {count(wanted, 'replica')} {be(updated)} updated and {facts}"
+    )
+
+
+def _failed(snapshot: Snapshot, census: Census, rollout: RolloutView) -> str:
+    updated = census.available_of(snapshot.current)
+    wanted = snapshot.spec.replicas
+    facts = (
+        f"revision {snapshot.current} missed its progress deadline of "
+        f"{snapshot.spec.progress_deadline_seconds} s with {updated} of "
+        f"{count(wanted, 'updated replica')} available"
+    )
+    if snapshot.spec.on_failure is OnFailure.NONE:
+        return f"{facts}; trying on"
+    just_now = snapshot.rollout.state is not RolloutState.DEADLINE_EXCEEDED
+    target = progress.failure(snapshot, census).rollback_to if just_now else None
+    if target is not None:
+        return f"{facts}; going back to revision {target}"
+    old = rollout.old
+    kept = f"; {count(old, 'old replica')} {be(old)} kept" if old else ""
+    return f"{facts}; the rollout is held{kept}"
+
+
+def _waits(snapshot: Snapshot, census: Census, changes: Changes) -> str:
+    parts = list(_waiting_parts(snapshot, census.without(changes.stopped), changes))
+    return f"; {join(parts)}" if parts else ""
+
+
+def _waiting_parts(snapshot: Snapshot, staying: Census, changes: Changes) -> Iterator[str]:
+    current = staying.live[snapshot.current]
+    reasons = _waiting_reasons(current, changes)
+    unplaced = sum(reasons.values())
+    coming = sum(_is_coming(view) for view in current) + _arrivals(snapshot, changes)
+    running = [view for view in current if view.phase is ReplicaPhase.RUNNING]
+    unready = sum(not is_ready(view) for view in running)
+    young = sum(is_ready(view) and view.uid not in staying.available for view in running)
+    old = staying.total - len(current)
+    if coming:
+        yield f"{coming} {be(coming)} starting"
+    if unready:
+        yield f"{unready} {be(unready)} running but not ready yet"
+    if young:
+        yield f"{young} {be(young)} ready for less than {snapshot.spec.min_ready_seconds} s"
+    if unplaced:
+        why = max(sorted(reasons), key=lambda reason: reasons[reason])
+        yield f"{unplaced} {'waits' if unplaced == 1 else 'wait'} for a node ({why})"
+    if old:
+        yield f"{count(old, 'old replica')} {be(old)} still to be retired"
+    leaving = _leaving_first(snapshot, staying, changes)
+    if leaving:
+        yield f"{count(leaving, 'old replica')} {be(leaving)} stopping first"
+
+
+def _is_coming(replica: ReplicaView) -> bool:
+    return replica.node is not None and replica.phase < ReplicaPhase.RUNNING
+
+
+def _arrivals(snapshot: Snapshot, changes: Changes) -> int:
+    started = sum(
+        start.node is not None for start in changes.starts if start.revision == snapshot.current
+    )
+    current = {view.uid for view in snapshot.replicas if view.revision == snapshot.current}
+    placed = sum(
+        action.node is not None and action.replica in current for action in changes.assignments
+    )
+    return started + placed
+
+
+def _waiting_reasons(current: tuple[ReplicaView, ...], changes: Changes) -> dict[str, int]:
+    """Return how many replicas wait for a node, by what they wait for."""
+    renewed = {action.replica: action for action in changes.assignments}
+    texts = [start.waiting for start in changes.starts]
+    for replica in current:
+        if replica.node is None:
+            action = renewed.get(replica.uid)
+            texts.append(action.waiting if action else replica.waiting)
+    return {text: texts.count(text) for text in texts if text}
+
+
+def _leaving_first(snapshot: Snapshot, staying: Census, changes: Changes) -> int:
+    """Return how many old replicas a Recreate still waits for."""
+    if snapshot.spec.policy.strategy is not Strategy.RECREATE:
+        return 0
+    leaving = {view.uid for view in staying.stopping} | changes.stopped
+    return sum(
+        view.uid in leaving and view.revision != snapshot.current and view.node is not None
+        for view in snapshot.replicas
+    )
+
+
+def _verdict(snapshot: Snapshot, census: Census, phase: DeploymentPhase, message: str) -> Verdict:
     return Verdict(
         phase=phase,
         message=message,
-        replicas=counts.total,
-        updated=counts.updated,
-        ready=counts.ready,
-        available=counts.available,
+        replicas=census.total,
+        updated=len(census.live[snapshot.current]),
+        ready=census.ready,
+        available=len(census.available),
     )
-
-
-def _judge(snapshot: Snapshot, state: RolloutState, counts: Counts) -> tuple[DeploymentPhase, str]:
-    wanted = snapshot.spec.replicas
-    if snapshot.deleting:
-        left = len(snapshot.replicas)
-        return DeploymentPhase.DELETING, f"waiting for {_replicas(left)} to stop"
-    if state is RolloutState.DEADLINE_EXCEEDED:
-        seconds = snapshot.spec.progress_deadline_seconds
-        return DeploymentPhase.FAILED, (
-            f"the rollout of revision {snapshot.current} has not moved for {seconds} s; "
-            f"{counts.available} of {wanted} replicas are available"
-        )
-    if snapshot.spec.paused:
-        return DeploymentPhase.PAUSED, (
-            f"paused; {counts.updated} of {wanted} replicas have revision {snapshot.current}, "
-            f"{counts.available} are available"
-        )
-    if state is RolloutState.COMPLETE:
-        return _judge_complete(wanted, counts)
-    return DeploymentPhase.PROGRESSING, _waits_for(snapshot, counts)
-
-
-def _judge_complete(wanted: int, counts: Counts) -> tuple[DeploymentPhase, str]:
-    if wanted == 0 and counts.total == 0:
-        return DeploymentPhase.AVAILABLE, "scaled to zero"
-    if counts.available >= wanted and counts.total == wanted:
-        return DeploymentPhase.AVAILABLE, f"all {_replicas(wanted)} are available"
-    if counts.available >= wanted:
-        return DeploymentPhase.PROGRESSING, f"stopping {counts.total - wanted} too many"
-    missing = wanted - counts.available
-    return DeploymentPhase.DEGRADED, (
-        f"{counts.available} of {wanted} replicas are available; waiting for {missing}"
-    )
-
-
-def _waits_for(snapshot: Snapshot, counts: Counts) -> str:
-    """Return what the rollout waits for, in the order of `kubectl rollout status`."""
-    wanted, current = snapshot.spec.replicas, snapshot.current
-    if counts.updated < wanted:
-        return f"{counts.updated} of {wanted} replicas have been updated to revision {current}"
-    if counts.old > 0:
-        return f"{_replicas(counts.old)} of older revisions wait to be stopped"
-    return f"{counts.available} of {wanted} updated replicas are available"
-
-
-def _replicas(count: int) -> str:
-    return "1 replica" if count == 1 else f"{count} replicas"

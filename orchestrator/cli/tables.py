@@ -1,0 +1,124 @@
+"""Rows as kubectl prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+Row = dict[str, Any]
+Column = tuple[str, Callable[[Row], object]]
+
+
+def _age(key: str) -> Callable[[Row], str]:
+    def show(row: Row) -> str:
+        if not row.get(key):
+            return "-"
+        seconds = int((datetime.now(UTC) - datetime.fromisoformat(row[key])).total_seconds())
+        for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+            if seconds >= 2 * size:
+                return f"{seconds // size}{letter}"
+        return f"{max(0, seconds)}s"
+
+    return show
+
+
+def _field(key: str) -> Callable[[Row], object]:
+    return lambda row: row.get(key)
+
+
+def _status(row: Row) -> str:
+    if row["phase"] == "running" and row["ready"]:
+        return "Running"
+    reason = row["reason"] or row["phase"].capitalize()
+    return f"{reason} (again in {_until(row)})" if row.get("next_try_at") else reason
+
+
+def _until(row: Row) -> str:
+    left = datetime.fromisoformat(row["next_try_at"]) - datetime.now(UTC)
+    return f"{max(0, int(left.total_seconds()))}s"
+
+
+_NAMESPACE: Column = ("NAMESPACE", _field("namespace"))
+
+COLUMNS: dict[str, list[Column]] = {
+    "deployments": [
+        _NAMESPACE,
+        ("NAME", _field("name")),
+        ("READY", lambda row: f"{row['status']['ready']}/{row['spec']['replicas']}"),
+        ("UP-TO-DATE", lambda row: row["status"]["updated"]),
+        ("AVAILABLE", lambda row: row["status"]["available"]),
+        ("REVISION", lambda row: row["status"]["revision"]),
+        ("PHASE", lambda row: row["status"]["phase"]),
+        ("AGE", _age("created_at")),
+    ],
+    "replicas": [
+        _NAMESPACE,
+        ("NAME", _field("uid")),
+        ("DEPLOYMENT", _field("deployment")),
+        ("SLOT", _field("slot")),
+        ("REV", _field("revision")),
+        ("READY", lambda row: "yes" if row["ready"] else "no"),
+        ("STATUS", _status),
+        ("RESTARTS", _field("restarts")),
+        ("NODE", _field("node")),
+        ("AGE", _age("created_at")),
+    ],
+    "nodes": [
+        ("NAME", _field("name")),
+        ("STATE", lambda row: row["state"] + (",cordoned" if row["cordoned"] else "")),
+        ("REPLICAS", _field("replicas")),
+        ("RUNTIMES", lambda row: ",".join(row["runtimes"])),
+        ("CPU", lambda row: f"{row['cpu_millis']}m"),
+        ("MEMORY", lambda row: f"{row['memory_bytes'] >> 20}Mi"),
+        ("SEEN", _age("seen_at")),
+        ("AGE", _age("joined_at")),
+    ],
+    "jobs": [
+        ("NAME", _field("uid")),
+        ("OPERATION", _field("operation")),
+        ("DEPLOYMENT", lambda row: f"{row['namespace']}/{row['deployment']}"),
+        ("REPLICA", _field("replica")),
+        ("NODE", _field("node")),
+        ("STATE", _field("state")),
+        ("ATTEMPTS", _field("attempts")),
+        ("REASON", _field("reason")),
+        ("AGE", _age("created_at")),
+    ],
+    "events": [
+        ("AGE", _age("at")),
+        ("TYPE", _field("severity")),
+        ("REASON", _field("reason")),
+        ("OBJECT", lambda row: row["replica"] or row["deployment"] or row["node"] or "-"),
+        ("BY", _field("actor")),
+        ("MESSAGE", _field("message")),
+    ],
+}
+WIDE: dict[str, list[Column]] = {
+    "deployments": [("MESSAGE", lambda row: row["status"]["message"])],
+    "replicas": [
+        ("ADDRESS", _field("address")),
+        ("MESSAGE", lambda r: r["message"] or r["waiting"]),
+    ],
+    "nodes": [("NOTES", lambda row: "; ".join(row["notes"]))],
+    "jobs": [("MESSAGE", _field("message"))],
+    "events": [("CAUSE", _field("cause"))],
+}
+
+
+def render(kind: str, rows: Sequence[Row], *, wide: bool, with_namespace: bool) -> str:
+    """Return the table of some rows."""
+    columns = COLUMNS[kind] + (WIDE[kind] if wide else [])
+    if not with_namespace:
+        columns = [column for column in columns if column is not _NAMESPACE]
+    cells = [[name for name, _ in columns]]
+    cells += [[_text(show(row)) for _, show in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return "\n".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def _text(value: object) -> str:
+    return "-" if value in (None, "") else str(value)
