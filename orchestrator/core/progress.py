@@ -18,7 +18,7 @@ from orchestrator.core.wording import be, count
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
-    """What a rollout has reached: replicas of the current and of old revisions, and how many serve."""
+    """What a rollout has reached: replicas of the current and old revisions, and who serves."""
 
     updated: int
     old: int

@@ -126,7 +126,7 @@ def _starts(
                 slot=slot,
                 node=node,
                 resources=revision.resources,
-                reason=_reason_to_start(revision, ahead, sizing),
+                reason=_reason_to_start(revision, ahead, sizing) if node else Reason.UNPLACEABLE,
                 message=_start_message(revision, len(live), desired, node or why_not, node=node),
                 waiting=why_not,
             )

@@ -39,7 +39,7 @@ def _judge(
         return DeploymentPhase.PAUSED, _paused(snapshot, census, complete=complete)
     if rollout.state is RolloutState.DEADLINE_EXCEEDED:
         return DeploymentPhase.FAILED, _failed(snapshot, census, rollout)
-    if complete and available >= wanted:
+    if complete and available == census.total == wanted:
         served = f"all {wanted} replicas are available" if wanted > 1 else "1 replica is available"
         return DeploymentPhase.AVAILABLE, served if wanted else "scaled to zero"
     if complete and available < rollout.available:
