@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.contrib.auth.models import User
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from orchestrator.operations.accounts import Role, role_of
+
+if TYPE_CHECKING:
+    # DRF's views import their settings, which import this file.
+    from rest_framework.views import APIView
 
 _RANK = {role: rank for rank, role in enumerate(Role)}
 

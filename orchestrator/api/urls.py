@@ -3,7 +3,10 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from orchestrator.api import deployments, errors, logs, records
+from orchestrator.api import deployments, errors, logs, openapi, records
+
+# drf-spectacular finds its extensions by their being imported.
+EXTENSIONS = (openapi.BearerScheme,)
 
 _IN = "v1/namespaces/<str:namespace>/"
 _ONE = f"{_IN}deployments/<str:name>/"
