@@ -69,4 +69,4 @@ def start_beat(**_: object) -> None:
     A forked beat (`celery -B`) would outlive a worker that is killed and tick twice ever after.
     """
     if os.environ.get("KIJABI_BEAT") == "1":
-        EmbeddedService(app, thread=True).start()
+        EmbeddedService(app, thread=True, scheduler_cls=app.conf.beat_scheduler).start()

@@ -132,8 +132,8 @@ def send_report(report: dict[str, object]) -> bool:
         app.send_task(
             REPORT_TASK,
             kwargs={"report": report},
-            exchange="",
-            routing_key=CONTROL_QUEUE,
+            queue=Queue(CONTROL_QUEUE, no_declare=True),
+            declare=[],
             retry=False,
             ignore_result=True,
         )

@@ -175,20 +175,15 @@ class Events(_List):
 class Event(ChangingView):
     """One event, with what caused it."""
 
-    @extend_schema(responses=shapes.EventShape(many=True))
+    @extend_schema(responses=shapes.EventChainShape)
     def get(self, request: Request, pk: int) -> Response:
         """Return the event as `event`, and its chain of causes, nearest first."""
         del request
         row = queries.events({}).filter(pk=pk).first()
         if row is None:
             raise exceptions.NotFound(f"event {pk} does not exist")
-        chain = queries.cause_chain(row)
-        return Response(
-            {
-                "event": shapes.EventShape(row).data,
-                "causes": shapes.EventShape(chain, many=True).data,
-            }
-        )
+        chain = {"event": row, "causes": queries.cause_chain(row)}
+        return Response(shapes.EventChainShape(chain).data)
 
 
 class Namespaces(ChangingView, _List):

@@ -143,6 +143,13 @@ class EventShape(serializers.Serializer[Any]):
     cause = IntegerField(source="cause_id", allow_null=True)
 
 
+class EventChainShape(serializers.Serializer[Any]):
+    """An event and what caused it, the nearest first."""
+
+    event = EventShape()
+    causes = EventShape(many=True)
+
+
 class SavedShape(serializers.Serializer[Any]):
     """What was done to one object."""
 

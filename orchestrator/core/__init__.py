@@ -1,0 +1,1 @@
+"""Decides: what should run where, from a snapshot alone. Standard library only."""

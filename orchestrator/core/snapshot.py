@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
-from orchestrator.core.spec import DeploymentSpec, Resources
+from orchestrator.core.spec import NO_RESOURCES, DeploymentSpec, Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class RevisionView:
 
     number: int
     desired: int = 0
-    resources: Resources = Resources()
+    resources: Resources = NO_RESOURCES
     runtime_class: str = ""
     node_selector: tuple[tuple[str, str], ...] = ()
     image: str = ""
@@ -48,7 +48,7 @@ class ReplicaView:
     ready_at: datetime | None = None
     restarts: int = 0
     deletion_cost: int = 0
-    resources: Resources = Resources()
+    resources: Resources = NO_RESOURCES
     update_failed: bool = False
     waiting: str = ""
     created_at: datetime

@@ -74,6 +74,9 @@ class Resources:
     memory_request_bytes: int | None = None
 
 
+NO_RESOURCES = Resources()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentSpec:
     """The whole wish for one deployment, without what only the node needs to know."""

@@ -1,7 +1,7 @@
 """Publish messages to the broker: one way out, short time limits, never a retry here.
 
-Messages go through the anonymous exchange straight to their queue, so that a flushed Redis has no
-binding to lose. What could not be sent stays a row and is sent again by the sweep.
+A message for a direct queue goes through the anonymous exchange (Celery sees to that) and nothing
+is declared for it, so a flushed Redis has no binding to lose. What could not be sent stays a row and is sent again by the sweep.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 
 from celery import Celery
+from kombu import Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -30,8 +31,8 @@ def publish(task: str, queue: str, arguments: Mapping[str, object]) -> bool:
         app.send_task(
             task,
             kwargs=dict(arguments),
-            exchange="",
-            routing_key=queue,
+            queue=Queue(queue, no_declare=True),
+            declare=[],
             retry=False,
             ignore_result=True,
         )

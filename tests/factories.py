@@ -1,0 +1,152 @@
+"""Plain builders with defaults for the core's values; a test names only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
+from orchestrator.core.plan import (
+    AssignReplica,
+    CompleteRollout,
+    Plan,
+    PruneRevision,
+    ScaleRevision,
+    StartReplica,
+    StopReplica,
+    UpdateReplica,
+)
+from orchestrator.core.snapshot import NodeView, ReplicaView, RevisionView, RolloutView, Snapshot
+from orchestrator.core.spec import DeploymentSpec, Strategy, UpdatePolicy
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+HOUR_AGO = NOW - timedelta(hours=1)
+
+
+def a_policy(surge=1, unavailable=0, *, recreate=False):
+    """Return bounds of a rolling update, or the Recreate strategy."""
+    strategy = Strategy.RECREATE if recreate else Strategy.ROLLING_UPDATE
+    return UpdatePolicy(strategy=strategy, max_surge=surge, max_unavailable=unavailable)
+
+
+def a_spec(replicas=3, **fields):
+    """Return a wish for `replicas` replicas."""
+    return DeploymentSpec(replicas=replicas, **fields)
+
+
+def a_revision(number=1, desired=0, **fields):
+    """Return a revision."""
+    return RevisionView(number=number, desired=desired, created_at=HOUR_AGO, **fields)
+
+
+def a_replica(uid, revision=1, slot=0, *, node="a", phase=ReplicaPhase.RUNNING, **fields):
+    """Return a replica; a running one is ready for an hour unless told otherwise."""
+    runs = phase is ReplicaPhase.RUNNING
+    fields.setdefault("ready", runs)
+    fields.setdefault("ready_at", HOUR_AGO if fields["ready"] else None)
+    fields.setdefault("created_at", HOUR_AGO)
+    return ReplicaView(uid=uid, revision=revision, slot=slot, node=node, phase=phase, **fields)
+
+
+def some_replicas(number, revision=1, *, available=None, node="a"):
+    """Return replicas of one revision, of which the first `available` serve (default: all)."""
+    serving = number if available is None else available
+    return tuple(
+        a_replica(f"r{revision}-{slot}", revision, slot, node=node, ready=slot < serving)
+        for slot in range(number)
+    )
+
+
+def a_node(name="a", **fields):
+    """Return a node that is ready."""
+    fields.setdefault("state", NodeState.READY)
+    return NodeView(name=name, **fields)
+
+
+def a_rollout(state=RolloutState.PROGRESSING, scaled_for=3, **fields):
+    """Return what the latest pass remembered."""
+    fields.setdefault("progressed_at", NOW)
+    fields.setdefault("scaled_max", scaled_for + 1)
+    return RolloutView(state=state, scaled_for=scaled_for, **fields)
+
+
+def a_snapshot(**fields):
+    """Return a new deployment of three replicas on one node, before its first pass."""
+    fields.setdefault("now", NOW)
+    fields.setdefault("deployment", "default/web")
+    fields.setdefault("spec", a_spec())
+    fields.setdefault("revisions", (a_revision(1),))
+    fields.setdefault("current", fields["revisions"][-1].number)
+    fields.setdefault("rollout", a_rollout(scaled_for=fields["spec"].replicas))
+    fields.setdefault("nodes", (a_node("a"),))
+    return Snapshot(**fields)
+
+
+def a_running_snapshot(replicas=3, **fields):
+    """Return a deployment that has completed revision 1 and runs all its replicas."""
+    fields.setdefault("spec", a_spec(replicas))
+    fields.setdefault("revisions", (a_revision(1, replicas, completed=True),))
+    fields.setdefault("replicas", some_replicas(replicas))
+    seen = {"updated": replicas, "ready": replicas, "available": replicas}
+    fields.setdefault("rollout", a_rollout(RolloutState.COMPLETE, replicas, **seen))
+    return a_snapshot(**fields)
+
+
+def carried_out(snapshot: Snapshot, plan: Plan) -> Snapshot:
+    """Return the snapshot after the plan's direct effects, before any node has said a word."""
+    revisions = {view.number: view for view in snapshot.revisions}
+    replicas = {view.uid: view for view in snapshot.replicas}
+    for action in plan.actions:
+        match action:
+            case ScaleRevision():
+                revisions[action.revision] = replace(
+                    revisions[action.revision], desired=action.desired
+                )
+            case StartReplica():
+                made = _started(action, snapshot)
+                replicas[made.uid] = made
+            case StopReplica() if replicas[action.replica].node is None:
+                del replicas[action.replica]
+            case _:
+                _apply_small(action, revisions, replicas)
+    return replace(
+        snapshot,
+        rollout=plan.rollout,
+        revisions=tuple(revisions.values()),
+        replicas=tuple(replicas.values()),
+    )
+
+
+def _started(action, snapshot):
+    return ReplicaView(
+        uid=f"new-{action.revision}-{action.slot}",
+        revision=action.revision,
+        slot=action.slot,
+        node=action.node,
+        phase=ReplicaPhase.ASSIGNED if action.node else ReplicaPhase.PENDING,
+        resources=action.resources,
+        waiting=action.waiting,
+        created_at=snapshot.now,
+    )
+
+
+def _apply_small(action, revisions, replicas):
+    match action:
+        case StopReplica():
+            stopping = replace(
+                replicas[action.replica], phase=ReplicaPhase.STOPPING, ready=False, ready_at=None
+            )
+            replicas[action.replica] = stopping
+        case AssignReplica():
+            phase = ReplicaPhase.ASSIGNED if action.node else ReplicaPhase.PENDING
+            replicas[action.replica] = replace(
+                replicas[action.replica], node=action.node, phase=phase, waiting=action.waiting
+            )
+        case UpdateReplica():
+            replicas[action.replica] = replace(
+                replicas[action.replica], resources=action.resources
+            )
+        case CompleteRollout():
+            revisions[action.revision] = replace(revisions[action.revision], completed=True)
+        case PruneRevision():
+            del revisions[action.revision]
