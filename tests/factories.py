@@ -82,13 +82,13 @@ def a_snapshot(**fields):
     return Snapshot(**fields)
 
 
-def a_running_snapshot(replicas=3, **fields):
+def a_running_snapshot(size=3, /, **fields):
     """Return a deployment that has completed revision 1 and runs all its replicas."""
-    fields.setdefault("spec", a_spec(replicas))
-    fields.setdefault("revisions", (a_revision(1, replicas, completed=True),))
-    fields.setdefault("replicas", some_replicas(replicas))
-    seen = {"updated": replicas, "ready": replicas, "available": replicas}
-    fields.setdefault("rollout", a_rollout(RolloutState.COMPLETE, replicas, **seen))
+    fields.setdefault("spec", a_spec(size))
+    fields.setdefault("revisions", (a_revision(1, size, completed=True),))
+    fields.setdefault("replicas", some_replicas(size))
+    seen = {"updated": size, "ready": size, "available": size}
+    fields.setdefault("rollout", a_rollout(RolloutState.COMPLETE, size, **seen))
     return a_snapshot(**fields)
 
 
@@ -143,9 +143,7 @@ def _apply_small(action, revisions, replicas):
                 replicas[action.replica], node=action.node, phase=phase, waiting=action.waiting
             )
         case UpdateReplica():
-            replicas[action.replica] = replace(
-                replicas[action.replica], resources=action.resources
-            )
+            replicas[action.replica] = replace(replicas[action.replica], resources=action.resources)
         case CompleteRollout():
             revisions[action.revision] = replace(revisions[action.revision], completed=True)
         case PruneRevision():

@@ -44,6 +44,7 @@ def publish(task: str, queue: str, arguments: Mapping[str, object]) -> bool:
 
 def _run_here(task: str, arguments: Mapping[str, object]) -> None:
     for application in (app, *eager_applications):
+        application.loader.import_default_modules()
         if task in application.tasks:
             application.tasks[task].apply(kwargs=dict(arguments), throw=True)
             return
