@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+from rest_framework.test import APIClient
+from tests import cluster as clusters
+
+from orchestrator.operations import accounts, namespaces, transport
+from orchestrator.operations.accounts import Role
+
+
+@pytest.fixture
+def cluster(transactional_db: None, tmp_path: Path) -> Iterator[clusters.Cluster]:
+    with clusters.running(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def sent(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, object]]]:
+    """What was published, by a broker that takes everything."""
+    taken: list[tuple[str, str, dict[str, object]]] = []
+
+    def publish(task: str, queue: str, arguments: dict[str, object]) -> bool:
+        taken.append((task, queue, arguments))
+        return True
+
+    for module in ("dispatch", "nodes", "log_requests"):
+        monkeypatch.setattr(f"orchestrator.operations.{module}.publish", publish)
+    namespaces.ensure("default", clusters.change())
+    return taken
+
+
+@pytest.fixture
+def broker_down(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    namespaces.ensure("default", clusters.change())
+    assert not transport.publish("orchestrator.sweep", "control", {})
+
+
+def client_of(role: Role | None) -> APIClient:
+    """Return a client with a fresh token of a user with this role (None: a user without any)."""
+    name = role or "nobody"
+    user, _ = User.objects.get_or_create(username=name)
+    if role is not None:
+        user.groups.add(Group.objects.get_or_create(name=role)[0])
+    token = accounts.create_token(user, name="test", now=timezone.now())
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return client
+
+
+@pytest.fixture
+def api(sent: list[object]) -> APIClient:
+    return client_of(Role.ADMIN)

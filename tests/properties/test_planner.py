@@ -1,0 +1,144 @@
+"""What must hold for the plan of any legal snapshot."""
+
+from collections import Counter
+from dataclasses import replace
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.core.classify import take_census
+from orchestrator.core.lifecycle import NodeState
+from orchestrator.core.plan import FailRollout, FinishDeletion, StartReplica, StopReplica
+from orchestrator.core.planner import make_plan
+from orchestrator.core.spec import Strategy
+from tests.factories import carried_out
+from tests.strategies import snapshots, specs
+
+PROFILE = settings(max_examples=2 * settings().max_examples)
+
+
+def of_kind(plan, kind):
+    return [action for action in plan.actions if isinstance(action, kind)]
+
+
+@PROFILE
+@given(snapshot=snapshots())
+def test_an_equal_snapshot_gives_an_equal_plan(snapshot):
+    assert make_plan(snapshot) == make_plan(replace(snapshot))
+
+
+@PROFILE
+@given(snapshot=snapshots(), data=st.data())
+def test_the_order_of_the_input_does_not_matter(snapshot, data):
+    shuffled = replace(
+        snapshot,
+        revisions=tuple(data.draw(st.permutations(snapshot.revisions))),
+        replicas=tuple(data.draw(st.permutations(snapshot.replicas))),
+        nodes=tuple(data.draw(st.permutations(snapshot.nodes))),
+    )
+
+    assert make_plan(shuffled) == make_plan(snapshot)
+
+
+@PROFILE
+@given(snapshot=snapshots())
+def test_a_plan_carried_out_leaves_nothing_to_do(snapshot):
+    plan = make_plan(snapshot)
+    assume(not any(action.rollback_to for action in of_kind(plan, FailRollout)))
+    assume(not of_kind(plan, FinishDeletion))
+
+    again = make_plan(carried_out(snapshot, plan))
+
+    assert again.actions == ()
+
+
+@PROFILE
+@given(snapshot=snapshots())
+def test_nothing_is_placed_on_a_node_that_does_not_answer_or_is_cordoned(snapshot):
+    closed = {
+        node.name for node in snapshot.nodes if node.cordoned or node.state is not NodeState.READY
+    }
+    known = {node.name for node in snapshot.nodes}
+
+    chosen = {getattr(action, "node", None) for action in make_plan(snapshot).actions} - {None}
+
+    assert chosen <= known - closed
+
+
+@PROFILE
+@given(snapshot=snapshots(specs.map(lambda spec: replace(spec, replicas=0)), scaled=False))
+def test_zero_replicas_mean_no_growth(snapshot):
+    after = carried_out(snapshot, make_plan(snapshot))
+
+    before = sum(view.desired for view in snapshot.revisions)
+    assert sum(view.desired for view in after.revisions) <= before
+
+
+@PROFILE
+@given(snapshot=snapshots(deleting=True))
+def test_a_deletion_starts_nothing_and_leaves_nothing_live(snapshot):
+    plan = make_plan(snapshot)
+
+    assert not of_kind(plan, StartReplica)
+    live = {view.uid for view in snapshot.replicas if view.phase.is_live}
+    assert {stop.replica for stop in of_kind(plan, StopReplica)} == live
+
+
+@PROFILE
+@given(snapshot=snapshots(deleting=False, scaled=False))
+def test_starts_stay_below_the_ceiling(snapshot):
+    plan = make_plan(snapshot)
+    desired = sum(view.desired for view in snapshot.revisions)
+    ceiling = snapshot.spec.replicas + snapshot.spec.policy.max_surge
+
+    live = sum(view.phase.is_live for view in carried_out(snapshot, plan).replicas)
+
+    assert live <= max(desired, ceiling)
+
+
+@PROFILE
+@given(snapshot=snapshots(deleting=False, scaled=False))
+def test_no_stop_of_ours_breaks_the_floor(snapshot):
+    spec = snapshot.spec
+    assume(spec.policy.strategy is Strategy.ROLLING_UPDATE)
+    current = next(view for view in snapshot.revisions if view.number == snapshot.current)
+    assume(current.desired <= spec.replicas)
+    census = take_census(snapshot)
+
+    stopped = {stop.replica for stop in of_kind(make_plan(snapshot), StopReplica)}
+
+    floor = max(0, spec.replicas - spec.policy.max_unavailable)
+    left = len(census.available - stopped)
+    assert left >= min(floor, len(census.available))
+
+
+@PROFILE
+@given(snapshot=snapshots(deleting=False))
+def test_every_revision_gets_the_replicas_it_should_have(snapshot):
+    plan = make_plan(snapshot)
+    assume(not any(action.rollback_to for action in of_kind(plan, FailRollout)))
+
+    after = carried_out(snapshot, plan)
+
+    live = Counter(view.revision for view in after.replicas if view.phase.is_live)
+    assert {view.number: view.desired for view in after.revisions if view.desired} == dict(live)
+    slots = [(view.revision, view.slot) for view in after.replicas if view.phase.is_live]
+    assert len(slots) == len(set(slots))
+
+
+@PROFILE
+@given(snapshot=snapshots())
+def test_every_action_that_has_a_reason_explains_itself(snapshot):
+    for action in make_plan(snapshot).actions:
+        if hasattr(action, "reason"):
+            assert action.message
+            assert action.message[0].islower()
+
+
+@PROFILE
+@given(snapshot=snapshots())
+def test_the_next_look_lies_ahead(snapshot):
+    plan = make_plan(snapshot)
+
+    assert plan.wake_at is None or plan.wake_at > snapshot.now
+    assert not (plan.settled and (plan.actions or plan.wake_at))

@@ -1,0 +1,134 @@
+"""Hypothesis strategies for legal snapshots of the planner."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import strategies as st
+
+from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
+from orchestrator.core.snapshot import NodeView, ReplicaView, RevisionView, RolloutView, Snapshot
+from orchestrator.core.spec import DeploymentSpec, OnFailure, Resources, Strategy, UpdatePolicy
+from tests.factories import HOUR_AGO, NOW
+
+policies = st.one_of(
+    st.tuples(st.integers(0, 3), st.integers(0, 3))
+    .filter(any)
+    .map(lambda bounds: UpdatePolicy(max_surge=bounds[0], max_unavailable=bounds[1])),
+    st.just(UpdatePolicy(strategy=Strategy.RECREATE)),
+)
+
+rolling_policies = policies.filter(lambda policy: policy.strategy is Strategy.ROLLING_UPDATE)
+
+resources = st.sampled_from((Resources(), Resources(cpu_limit_millis=500)))
+
+specs = st.builds(
+    DeploymentSpec,
+    replicas=st.integers(0, 7),
+    policy=policies,
+    min_ready_seconds=st.sampled_from((0, 10)),
+    progress_deadline_seconds=st.just(60),
+    revision_history_limit=st.integers(0, 3),
+    paused=st.booleans(),
+    on_failure=st.sampled_from(OnFailure),
+)
+
+nodes = st.lists(
+    st.builds(
+        NodeView,
+        name=st.sampled_from("abcd"),
+        state=st.sampled_from(NodeState),
+        cordoned=st.booleans(),
+        labels=st.sampled_from(((), (("disk", "ssd"),))),
+        runtimes=st.sampled_from((("docker",), ("docker", "sandbox"))),
+        replicas=st.integers(0, 5),
+    ),
+    max_size=4,
+    unique_by=lambda node: node.name,
+).map(tuple)
+
+ages = st.integers(-5, 200).map(lambda seconds: NOW - timedelta(seconds=seconds))
+
+rollouts = st.builds(
+    RolloutView,
+    state=st.sampled_from(RolloutState),
+    scaled_for=st.integers(0, 7),
+    scaled_max=st.integers(0, 10),
+    progressed_at=ages,
+    updated=st.integers(0, 7),
+    old=st.integers(0, 7),
+    ready=st.integers(0, 7),
+    available=st.integers(0, 7),
+)
+
+
+@st.composite
+def replicas_of(draw, revision: int, number: int):
+    """Draw `number` live replicas of a revision, and perhaps some that are stopping."""
+    drawn = []
+    for slot in range(number + draw(st.integers(0, 2))):
+        live = slot < number
+        phases = [phase for phase in ReplicaPhase if phase.is_live]
+        phase = draw(st.sampled_from(phases)) if live else ReplicaPhase.STOPPING
+        ready = phase is ReplicaPhase.RUNNING and draw(st.booleans())
+        drawn.append(
+            ReplicaView(
+                uid=f"r{revision}-{slot}",
+                revision=revision,
+                slot=slot,
+                node=None if phase is ReplicaPhase.PENDING else draw(st.sampled_from("abcd")),
+                phase=phase,
+                ready=ready,
+                ready_at=draw(ages) if ready else None,
+                restarts=draw(st.integers(0, 2)),
+                deletion_cost=draw(st.integers(-1, 1)),
+                resources=draw(resources),
+                update_failed=draw(st.booleans()),
+                created_at=HOUR_AGO,
+            )
+        )
+    return drawn
+
+
+@st.composite
+def snapshots(draw, spec=specs, *, scaled=None, deleting=None):
+    """Draw a snapshot as a pass may meet it: each revision has as many replicas as desired.
+
+    With `scaled` false, no change of the wanted number is due.
+    """
+    wish = draw(spec)
+    count = draw(st.integers(1, 3))
+    sizes = draw(st.lists(st.integers(0, 6), min_size=count, max_size=count))
+    rollout = draw(rollouts)
+    if scaled is False:
+        fields = {name: getattr(rollout, name) for name in rollout.__slots__}
+        rollout = RolloutView(**{**fields, "scaled_for": wish.replicas})
+    return Snapshot(
+        now=NOW,
+        deployment="default/web",
+        spec=wish,
+        current=count,
+        deleting=draw(st.booleans()) if deleting is None else deleting,
+        rollout=rollout,
+        revisions=tuple(draw(_revision(number, size)) for number, size in enumerate(sizes, 1)),
+        replicas=tuple(
+            replica
+            for number, size in enumerate(sizes, 1)
+            for replica in draw(replicas_of(number, size - draw(st.integers(0, min(size, 1)))))
+        ),
+        nodes=draw(nodes),
+    )
+
+
+def _revision(number: int, desired: int):
+    return st.builds(
+        RevisionView,
+        number=st.just(number),
+        desired=st.just(desired),
+        resources=resources,
+        runtime_class=st.sampled_from(("", "sandbox")),
+        node_selector=st.sampled_from(((), (("disk", "ssd"),))),
+        completed=st.booleans(),
+        is_rollback=st.booleans(),
+        created_at=st.just(HOUR_AGO),
+    )
