@@ -157,12 +157,10 @@ def latest_completed(snapshot: Snapshot) -> RevisionView | None:
 def _consequence(snapshot: Snapshot, target: RevisionView | None) -> str:
     if target is not None:
         return f"going back to revision {target.number}"
-    match snapshot.spec.on_failure:
-        case OnFailure.NONE:
-            return "trying on, as on-failure is none"
-        case OnFailure.PAUSE:
-            return "the rollout is held until somebody changes or resumes it"
-        case OnFailure.ROLLBACK if _current(snapshot).is_rollback:
-            return "it is itself a rollback, so the rollout is held"
-        case OnFailure.ROLLBACK:
-            return "no earlier revision ever completed, so the rollout is held"
+    if snapshot.spec.on_failure is OnFailure.NONE:
+        return "trying on, as on-failure is none"
+    if snapshot.spec.on_failure is OnFailure.PAUSE:
+        return "the rollout is held until somebody changes or resumes it"
+    if _current(snapshot).is_rollback:
+        return "it is itself a rollback, so the rollout is held"
+    return "no earlier revision ever completed, so the rollout is held"

@@ -120,6 +120,14 @@ def test_the_oldest_revision_is_retired_first():
     assert [(step.revision, step.desired) for step in steps] == [(1, 0), (2, 1)]
 
 
+def test_a_revision_beyond_the_budget_is_left_alone():
+    counts = Counts(current=3, desired={1: 3, 2: 2, 3: 2}, available={1: 3, 2: 2, 3: 2})
+
+    steps = next_steps(counts, a_spec(5, policy=a_policy(2, 0)), old_are_gone=True)
+
+    assert [(step.revision, step.desired) for step in steps] == [(1, 1)]
+
+
 def test_a_current_revision_larger_than_wanted_shrinks_to_what_is_wanted():
     steps = next_steps(counts_of(0, 5, new_available=5), a_spec(3), old_are_gone=True)
 
