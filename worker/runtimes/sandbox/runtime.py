@@ -58,6 +58,7 @@ class SandboxRuntime:
         self._ports: dict[int, float] = {}
         self._is_checked = False
         self._born: dict[str, subprocess.Popen[bytes]] = {}
+        self._watches: list[_Watch] = []
 
     def check(self) -> tuple[str, ...]:
         """Return what cannot be done here.
@@ -175,6 +176,8 @@ class SandboxRuntime:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
             message = f"it took longer than {timeout_seconds:g} s"
             return ExecResult(exit_code=TIMED_OUT, output=message)
         text = output[-OUTPUT_BYTES:].decode(errors="replace")
@@ -183,6 +186,7 @@ class SandboxRuntime:
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield deaths as the kernel tells them (pidfd), births and removals by a regular look."""
         watch = _Watch(self._folder)
+        self._watches.append(watch)
         try:
             yield RuntimeEvent(kind=EventKind.RESYNC)
             watch.scan()
@@ -190,6 +194,7 @@ class SandboxRuntime:
                 yield from watch.wait(SCAN_SECONDS)
                 yield from watch.scan()
         finally:
+            self._watches.remove(watch)
             watch.close()
 
     def _try_once(self) -> None:
@@ -272,6 +277,8 @@ class SandboxRuntime:
             self._born[name] = process
         monitor = ProcessId.of(process.pid) or ProcessId(process.pid, 0)
         containers.save_process(folder, monitor, time.time())
+        for watch in list(self._watches):
+            watch.wake()
         self._await_birth(folder)
         found = containers.load(folder)
         if found is None:
@@ -332,6 +339,12 @@ class _Watch:
         self._descriptors: dict[int, ReplicaUid] = {}
         self._known: dict[str, ReplicaUid] = {}
         self._watched: set[tuple[str, ProcessId]] = set()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK)
+        self._poller.register(self._wake, select.POLLIN)
+
+    def wake(self) -> None:
+        """Have the next look made at once: a sandbox was started."""
+        os.eventfd_write(self._wake, 1)
 
     def scan(self) -> list[RuntimeEvent]:
         """Look for sandboxes that came or went; return what happened since the last look."""
@@ -350,6 +363,9 @@ class _Watch:
     def wait(self, seconds: float) -> Iterator[RuntimeEvent]:
         """Wait for deaths, at most so long."""
         for descriptor, _ in self._poller.poll(int(seconds * 1000)):
+            if descriptor == self._wake:
+                os.eventfd_read(self._wake)
+                continue
             self._poller.unregister(descriptor)
             os.close(descriptor)
             uid = self._descriptors.pop(descriptor)
@@ -360,6 +376,7 @@ class _Watch:
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
+        os.close(self._wake)
 
     def _register(self, container: Container) -> list[RuntimeEvent]:
         uid = container.replica.uid
