@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036, whoever runs this may have an older one
         sys.exit("kijabi needs Python 3.11 or newer; this is " + sys.version.split()[0])
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from orchestrator.launch.commands import run

@@ -11,7 +11,7 @@ import os
 from celery import Celery
 from celery.beat import EmbeddedService
 from celery.signals import worker_ready
-from kombu import Queue
+from kombu.entity import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 

@@ -1,10 +1,17 @@
-"""Files of the state folder that are made once and then only read."""
+"""The state folder: where it is, and files in it that are made once and then only read."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def state_folder() -> Path:
+    """Return the folder that holds everything this installation knows."""
+    return Path(os.environ.get("KIJABI_HOME", ROOT / ".kijabi")).resolve()
 
 
 def read_or_create_secret(path: Path, length: int) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import dj_database_url
 
-from orchestrator.home import read_or_create_secret
+from orchestrator.home import read_or_create_secret, state_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-HOME = Path(os.environ.get("KIJABI_HOME", BASE_DIR / ".kijabi"))
+HOME = state_folder()
 
 
 def _flag(name: str) -> bool:

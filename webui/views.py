@@ -1,4 +1,4 @@
-"""The pages: what runs, and how each deployment does. They only look; scripts and the CLI change."""
+"""The pages: what runs, and how each deployment does. They only look."""
 
 from __future__ import annotations
 

@@ -290,7 +290,7 @@ class Agent:
             wait = min(wait * 2, 2.0)
 
     def _compare(self, runtime: ContainerRuntime) -> None:
-        """Look at everything of ours in a runtime; unknown containers are leftovers or strangers."""
+        """Look at all of ours in a runtime; unknown containers are leftovers or strangers."""
         try:
             found = {info.replica: info for info in runtime.list()}
         except RuntimeFailure as failure:

@@ -1,4 +1,4 @@
-"""Composition root of a node worker: configuration, Celery application, runtimes, agent, reporter."""
+"""Composition root of a node worker: Celery application, runtimes, agent, reporter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import redis
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from worker.agent import Agent

@@ -1,4 +1,4 @@
-"""The replicas this node was given, kept on its disk: they survive the agent and the control plane."""
+"""The replicas this node was given, kept on its disk so that they survive the agent."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RELEASE = "0.1.0"
+DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class WorkerConfig:
     home: Path
     runtime: str = "auto"
     labels: tuple[tuple[str, str], ...] = ()
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str = DEFAULT_BROKER
     start_threads: int = 8
     report_seconds: float = 10.0
 
@@ -46,7 +47,7 @@ class WorkerConfig:
             home=home,
             runtime=runtime,
             labels=_labels(env.get("KIJABI_NODE_LABELS", "")),
-            redis_url=env.get("REDIS_URL", cls.redis_url),
+            redis_url=env.get("REDIS_URL", DEFAULT_BROKER),
             start_threads=int(env.get("KIJABI_START_THREADS", "8")),
             report_seconds=float(env.get("KIJABI_REPORT_SECONDS", "10")),
         )

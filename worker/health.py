@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from worker import probes
 from worker.probes import ProbeTrack
-from worker.protocol import ContainerSpec
+from worker.protocol import ContainerSpec, Probe
 from worker.runtimes.base import ContainerInfo, ContainerRuntime
 
 
@@ -107,5 +107,5 @@ class Health:
             self._readiness = self._track(self._spec.readiness_probe, now, quick=True)
             self._liveness = self._track(self._spec.liveness_probe, now, quick=False)
 
-    def _track(self, probe: probes.Probe | None, now: float, *, quick: bool) -> ProbeTrack | None:
+    def _track(self, probe: Probe | None, now: float, *, quick: bool) -> ProbeTrack | None:
         return None if probe is None else ProbeTrack(probe, now=now, quick=quick)

@@ -6,6 +6,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import redis
 
@@ -65,7 +66,8 @@ class LogStreams:
         for batch in _batches(iter(lines), follow=request.follow):
             pipeline = connection.pipeline(transaction=False)
             for line in batch:
-                fields = {"text": line.text, "at": line.at or "", "stream": line.stream}
+                fields: dict[Any, Any] = {"text": line.text, "stream": line.stream}
+                fields["at"] = line.at or ""
                 pipeline.xadd(key, fields, maxlen=MAX_LINES, approximate=True)
             pipeline.expire(key, KEPT_SECONDS)
             pipeline.execute()

@@ -16,7 +16,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache
 from typing import NewType, TypeVar
 
 VERSION = 1
@@ -295,7 +295,7 @@ Message = TypeVar("Message")
 
 
 def to_wire(message: object) -> dict[str, object]:
-    """Return the JSON object for any message of this module, leaving out fields at their default."""
+    """Return the JSON object for any message here, leaving out fields at their default."""
     if not dataclasses.is_dataclass(message) or isinstance(message, type):
         raise TypeError(f"{message!r} is not a protocol message")
     wire: dict[str, object] = {}
@@ -315,10 +315,12 @@ def from_wire(kind: type[Message], wire: object) -> Message:
     if not isinstance(wire, Mapping):
         raise MalformedMessage(f"{kind.__name__}: expected an object, got {type(wire).__name__}")
     version = wire.get("version", VERSION)
-    if "version" in _hints(kind) and (not isinstance(version, int) or version > VERSION):
+    if "version" in _hints(typing.cast(typing.Hashable, kind)) and (
+        not isinstance(version, int) or version > VERSION
+    ):
         raise MalformedMessage(f"{kind.__name__}: version {version!r} is newer than {VERSION}")
     values: dict[str, object] = {}
-    for name, hint in _hints(kind).items():
+    for name, hint in _hints(typing.cast(typing.Hashable, kind)).items():
         if name in wire:
             values[name] = _typed(hint, wire[name], f"{kind.__name__}.{name}")
     try:
@@ -337,8 +339,8 @@ def _plain(value: object) -> object:
     return value
 
 
-@lru_cache(maxsize=None)
-def _hints(kind: type[object]) -> dict[str, object]:
+@cache
+def _hints(kind: typing.Hashable) -> dict[str, object]:
     return typing.get_type_hints(kind)
 
 
@@ -377,7 +379,7 @@ def _typed_scalar(hint: object, value: object, path: str) -> object:
         return from_wire(hint, value)
     if issubclass(hint, StrEnum):
         try:
-            return hint(value)
+            return hint(str(value))
         except ValueError:
             raise MalformedMessage(f"{path}: {value!r} is not one of {list(hint)}") from None
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

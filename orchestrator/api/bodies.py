@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -27,7 +27,7 @@ class _TextParser(BaseParser):
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None
-    ) -> bytes:
+    ) -> Any:
         """Return the body."""
         del media_type, parser_context
         body = stream.read(documents.MAX_BYTES + 1)
@@ -62,6 +62,12 @@ def change_of(request: Request, reason: str = "") -> Change:
     return Change(actor=str(request.user), now=timezone.now(), reason=reason)
 
 
+def text_of(request: Request) -> bytes:
+    """Return the raw body."""
+    body: Any = request.data
+    return body if isinstance(body, bytes) else b""
+
+
 def value_of(request: Request) -> Any:
     """Return the one JSON or YAML document of the body; an empty body is an empty object.
 
@@ -69,7 +75,7 @@ def value_of(request: Request) -> Any:
         ManifestInvalid: it cannot be read.
         ParseError: there is more than one.
     """
-    found = documents.load(request.data or b"")
+    found = documents.load(text_of(request))
     if len(found) > 1:
         raise exceptions.ParseError("the body must hold one document")
     return found[0].value if found else {}
@@ -106,7 +112,7 @@ class ChangingView(APIView):
     Only successes are kept: a refused request changed nothing and may simply be sent again.
     """
 
-    parser_classes: ClassVar[list[type[BaseParser]]] = TEXT_PARSERS
+    parser_classes = TEXT_PARSERS
 
     def dispatch(self, request: Any, *arguments: Any, **options: Any) -> Any:
         """Serve the request, or repeat the answer it got before."""

@@ -17,6 +17,7 @@ from orchestrator.api.bodies import (
     change_of,
     expected_generation,
     manifest_in,
+    text_of,
     value_of,
 )
 from orchestrator.manifests import deployment as manifests
@@ -47,7 +48,7 @@ class Apply(ChangingView):
     )
     def post(self, request: Request) -> Response:
         """Apply manifests: all of them or none."""
-        wanted = parse(request.data or b"")
+        wanted = parse(text_of(request))
         dry_run = request.query_params.get("dry_run", "").lower() in TRUE
 
         def make() -> tuple[Any, int]:
@@ -59,7 +60,7 @@ class Apply(ChangingView):
     @extend_schema(request=None, responses=shapes.ResultsShape)
     def delete(self, request: Request) -> Response:
         """Delete what manifests name; the body is the same text as for POST."""
-        wanted = parse(request.data or b"")
+        wanted = parse(text_of(request))
 
         def make() -> tuple[Any, int]:
             saved = applying.delete(wanted, change_of(request))

@@ -1,4 +1,4 @@
-"""A replica's log as plain text, followed if wanted. Asynchronous, so that followers cost no thread."""
+"""A replica's log as plain text; asynchronous, so that a follower costs no thread."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ import redis.asyncio as redis
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connections
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.http import StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.utils import timezone
 from redis.exceptions import RedisError
 

@@ -28,7 +28,7 @@ class _List(ListAPIView):  # type: ignore[type-arg]
     """A list that may belong to one deployment."""
 
     def _wanted(self) -> dict[str, str]:
-        wanted = {key: value for key, value in self.request.query_params.items() if value}
+        wanted = {key: str(value) for key, value in self.request.query_params.items() if value}
         if "name" in self.kwargs:
             namespace, name = self.kwargs["namespace"], self.kwargs["name"]
             if deployment_queries.get(namespace, name) is None and self.must_exist:

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.cli import tables, waiting
 from orchestrator.cli.client import Client, Refused
-from orchestrator.launch.environment import home
+from orchestrator.home import state_folder
 
 KINDS = ("deployments", "replicas", "nodes", "jobs", "events")
 _SINGULAR = {kind[:-1]: kind for kind in KINDS} | {"deploy": "deployments", "pods": "replicas"}
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run one command; exit 1 with a sentence when it cannot be done."""
     options = _parser().parse_args(arguments)
     try:
-        status = options.run(Client(home()), options)
+        status = options.run(Client(state_folder()), options)
     except Refused as refusal:
         sys.exit(f"kijabi: {refusal}")
     except OSError as error:

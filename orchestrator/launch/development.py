@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.home import ROOT
 from orchestrator.launch import environment, postgresql
-from orchestrator.launch.environment import ROOT, Unready
+from orchestrator.launch.environment import Unready
 
 CHECKS: tuple[tuple[str, list[str]], ...] = (
     ("format", ["-m", "ruff", "format", "--check", "."]),

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from orchestrator.home import ROOT
+
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 SHOWN_LINES = 15
@@ -21,11 +22,6 @@ SHOWN_LINES = 15
 
 class Unready(Exception):
     """Something a person must do first; the message says what."""
-
-
-def home() -> Path:
-    """Return the state folder."""
-    return Path(os.environ.get("KIJABI_HOME", ROOT / ".kijabi")).resolve()
 
 
 def python() -> str:

@@ -17,6 +17,7 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
+from orchestrator.home import ROOT, read_or_create_secret, state_folder
 from orchestrator.launch import broker, environment
 from orchestrator.launch.environment import Unready
 from orchestrator.launch.supervisor import Child, Supervisor
@@ -59,12 +60,12 @@ def down(arguments: list[str]) -> None:
     """End `up`, then stop every container of this cluster on this machine."""
     argparse.ArgumentParser("manage.py down", description=down.__doc__).parse_args(arguments)
     environment.enter()
-    home = environment.home()
+    home = state_folder()
     for lock in sorted((home / "run").glob("*.lock")):
         _end_holder(lock)
     result = subprocess.run(  # noqa: S603, our own program
         [environment.python(), "-m", "worker.stop_all"],
-        cwd=environment.ROOT,
+        cwd=ROOT,
         env={**os.environ, "KIJABI_HOME": str(home)},
         check=False,
     )
@@ -119,12 +120,12 @@ def _run_stack(home: Path, options: argparse.Namespace) -> None:
 def _web_child(home: Path, shared: dict[str, str], options: argparse.Namespace) -> Child:
     command = [environment.python(), "-m", "uvicorn", "orchestrator.asgi:application"]
     command += ["--host", options.host, "--port", str(options.port), "--no-access-log"]
-    command += ["--timeout-graceful-shutdown", "3", "--app-dir", str(environment.ROOT)]
+    command += ["--timeout-graceful-shutdown", "3", "--app-dir", str(ROOT)]
     return Child("web", command, shared, home / "logs/web.log")
 
 
 def _control_child(home: Path, shared: dict[str, str]) -> Child:
-    command = [environment.python(), "-m", "celery", "--workdir", str(environment.ROOT)]
+    command = [environment.python(), "-m", "celery", "--workdir", str(ROOT)]
     command += ["-A", "orchestrator.celery", "worker", "-Q", "control", "-P", "threads", "-c", "4"]
     command += ["-n", "control@kijabi", "--without-gossip", "--without-mingle"]
     command += ["--without-heartbeat", "--loglevel", "INFO"]
@@ -138,18 +139,16 @@ def _node_child(home: Path, url: str, name: str, runtime: str, labels: list[str]
         "KIJABI_NODE": name,
         "KIJABI_RUNTIME": runtime,
         "KIJABI_NODE_LABELS": ",".join(labels),
-        "PYTHONPATH": str(environment.ROOT),
+        "PYTHONPATH": str(ROOT),
     }
     command = [environment.python(), "-m", "worker"]
     return Child(f"node-{name}", command, {**os.environ, **extra}, home / f"logs/node-{name}.log")
 
 
 def _prepare_home() -> Path:
-    home = environment.home()
+    home = state_folder()
     for folder in (home, home / "run", home / "logs", home / "nodes"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    from orchestrator.home import read_or_create_secret  # noqa: PLC0415, after enter
-
     read_or_create_secret(home / "cluster-id", 8)
     return home
 
@@ -211,7 +210,7 @@ def _check_port(host: str, port: int) -> None:
 
 def _bootstrap(home: Path) -> dict[str, str | None]:
     result = subprocess.run(  # noqa: S603, our own program
-        [environment.python(), str(environment.ROOT / "manage.py"), "bootstrap", "--json"],
+        [environment.python(), str(ROOT / "manage.py"), "bootstrap", "--json"],
         capture_output=True,
         text=True,
         env={**os.environ, "KIJABI_HOME": str(home)},
@@ -226,7 +225,7 @@ def _bootstrap(home: Path) -> dict[str, str | None]:
 
 def _await_broker(url: str) -> None:
     """Wait until the broker accepts connections."""
-    place = re.search(r"@?([^@/:]+):(\d+)", url.split("://", 1)[-1].split("@")[-1])
+    place = re.search(r"@?([^@/:]+):(\d+)", url.split("://", 1)[-1].rsplit("@", maxsplit=1)[-1])
     host, port = (place.group(1), int(place.group(2))) if place else ("127.0.0.1", 6379)
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:

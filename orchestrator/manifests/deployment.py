@@ -130,7 +130,7 @@ def with_template(written: Json, template: Json) -> Json:
 
 
 def with_restart(written: Json, stamp: str) -> Json:
-    """Return the manifest with a new restart stamp in its template, as `kubectl rollout restart`."""
+    """Return the manifest with a new restart stamp, as `kubectl rollout restart` sets."""
     patch = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: stamp}}}}}
     patched: Json = merge_patch(written, patch)
     return patched

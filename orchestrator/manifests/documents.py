@@ -6,6 +6,7 @@ Stricter than a YAML library: no duplicate keys, no tags, bounded size, depth an
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -131,7 +132,9 @@ class _Reader:
             return dict(self._pairs(node, path))
         if isinstance(node, yaml.SequenceNode):
             return [self._value(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node, path)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        raise TypeError(f"YAML has no node of kind {type(node).__name__}")
 
     def _pairs(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:
         seen: set[str] = set()
@@ -149,7 +152,7 @@ class _Reader:
                 seen.add(key)
                 yield key, self._value(value_node, (*path, key))
 
-    def _scalar(self, node: yaml.Node, path: Path) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         kind, text = node.tag.removeprefix(_TAG), str(node.value)
         if kind == "null":
             return None
@@ -161,7 +164,7 @@ class _Reader:
             self._findings.add(path, f"the YAML tag {node.tag} is not allowed")
         return text
 
-    def _number(self, kind: str, node: yaml.Node, text: str, path: Path) -> Any:
+    def _number(self, kind: str, node: yaml.ScalarNode, text: str, path: Path) -> Any:
         constructor = yaml.constructor.SafeConstructor()
         try:
             if kind == "int":
@@ -170,7 +173,7 @@ class _Reader:
         except (ValueError, OverflowError):
             self._findings.add(path, f"{text} is not a number this can hold")
             return 0
-        if number != number or number in {float("inf"), float("-inf")}:
+        if not math.isfinite(number):
             self._findings.add(path, f"{text} is not a finite number")
             return 0
         return number

@@ -264,6 +264,10 @@ class Struct:
                 findings.add((*path, key), self._unknown(key))
             elif item is not None and not field.ignored:
                 done[key] = field.kind.complete(item, (*path, key), findings)
+        self._add_defaults(done, path, findings)
+        return done
+
+    def _add_defaults(self, done: dict[str, Any], path: Path, findings: Findings) -> None:
         for key, field in self.fields.items():
             if key in done:
                 continue
@@ -272,7 +276,6 @@ class Struct:
             elif field.default is not ABSENT:
                 default = copy.deepcopy(field.default)
                 done[key] = field.kind.complete(default, (*path, key), findings)
-        return done
 
     def _unknown(self, key: str) -> str:
         known = [name for name, field in self.fields.items() if not field.ignored]

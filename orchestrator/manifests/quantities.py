@@ -27,7 +27,7 @@ def parse(quantity: object) -> Fraction:
         ValueError: it is not one.
     """
     if isinstance(quantity, bool) or not isinstance(quantity, int | float | str):
-        raise ValueError(f"{quantity!r} is not a quantity such as 500m or 128Mi")
+        raise ValueError(f"{quantity!r} is not a quantity such as 500m or 128Mi")  # noqa: TRY004
     found = _PATTERN.match(str(quantity))
     if not found:
         raise ValueError(f"{quantity!r} is not a quantity such as 500m or 128Mi")

@@ -1,4 +1,4 @@
-"""Rules that concern several fields of a Deployment at once, and the defaults that depend on others."""
+"""Rules that concern several fields of a Deployment, and defaults that depend on others."""
 
 from __future__ import annotations
 

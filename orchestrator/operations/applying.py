@@ -32,7 +32,7 @@ def apply(manifests: Sequence[Manifest], change: Change, *, dry_run: bool = Fals
             for index, manifest in _namespaces_first(manifests):
                 saved[index] = _save(manifest, change)
             if dry_run:
-                raise _DryRun
+                raise _DryRun  # noqa: TRY301, the way out of the transaction
     except _DryRun:
         pass
     return [saved[index] for index in sorted(saved)]

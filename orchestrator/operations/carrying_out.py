@@ -199,7 +199,7 @@ class Execution:
         uid = assignments.new_uid()
         job = Job(
             uid=uid,
-            node_id=replica.node_id,
+            node_id=str(replica.node_id),
             replica=replica,
             replica_uid=replica.uid,
             namespace=self._deployment.namespace_id,

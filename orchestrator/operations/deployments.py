@@ -321,4 +321,5 @@ def _check_generation(deployment: Deployment, expected: int | None) -> None:
 
 
 def _with_paused(written: Json, *, paused: bool) -> Json:
-    return manifests.merge_patch(written, {"spec": {"paused": paused}})
+    patched: Json = manifests.merge_patch(written, {"spec": {"paused": paused}})
+    return patched

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from django.db import transaction
 
 from orchestrator.core.lifecycle import ReplicaPhase, may_follow
-from orchestrator.models import Deployment, Event, Node, Replica
+from orchestrator.models import Deployment, Event, Replica
 from orchestrator.operations import events, inventory, job_results, nodes
 from worker import protocol
 

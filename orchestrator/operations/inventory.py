@@ -55,7 +55,7 @@ def _stop_leftovers(rows: list[Replica], now: datetime) -> None:
             event.save()
             Job.objects.create(
                 uid=uid,
-                node_id=replica.node_id,
+                node_id=str(replica.node_id),
                 replica=replica,
                 replica_uid=replica.uid,
                 namespace=replica.deployment.namespace_id,

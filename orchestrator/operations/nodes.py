@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 
@@ -137,4 +138,4 @@ def _wake_waiting() -> None:
     rows = Deployment.objects.filter(pk__in=waiting)
     for pk in list(rows.values_list("pk", flat=True)):
         Deployment.objects.filter(pk=pk).update(settled=False)
-        transaction.on_commit(lambda pk=pk: dispatch.nudge(pk))
+        transaction.on_commit(partial(dispatch.nudge, pk))

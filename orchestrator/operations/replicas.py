@@ -92,7 +92,7 @@ def _job(replica: Replica, operation: JobOperation, event: Event, change: Change
         payload = assignments.stop_payload(uid, replica=replica, grace_seconds=grace)
     return Job.objects.create(
         uid=uid,
-        node_id=replica.node_id,
+        node_id=str(replica.node_id),
         replica=replica,
         replica_uid=replica.uid,
         namespace=replica.deployment.namespace_id,

@@ -27,7 +27,7 @@ GONE_REPLICAS_KEPT = 50
 
 
 def owed(*, now: datetime) -> list[int]:
-    """Return the deployments that are owed a pass: unsettled ones, and those whose time has come."""
+    """Return the deployments owed a pass: unsettled ones, and those whose time has come."""
     due = Q(settled=False) | Q(wake_at__lte=now)
     return list(Deployment.objects.filter(due).order_by("pk").values_list("pk", flat=True))
 

@@ -1,7 +1,8 @@
 """Publish messages to the broker: one way out, short time limits, never a retry here.
 
 A message for a direct queue goes through the anonymous exchange (Celery sees to that) and nothing
-is declared for it, so a flushed Redis has no binding to lose. What could not be sent stays a row and is sent again by the sweep.
+is declared for it, so a flushed Redis has no binding to lose. What could not be sent stays a row
+and is sent again by the sweep.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 from collections.abc import Mapping
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -18,7 +19,7 @@ from orchestrator.celery import app
 
 logger = logging.getLogger(__name__)
 
-# Further applications whose tasks run in this process under `task_always_eager` (tests: the node's).
+# Further applications whose tasks run in this process under `task_always_eager` (the node's).
 eager_applications: list[Celery] = []
 
 

@@ -52,12 +52,8 @@ def rollout_of(deployment: Deployment) -> RolloutView:
 
 def nodes() -> tuple[NodeView, ...]:
     """Return every node with the number of replicas it carries (2 queries)."""
-    carried = Counter(
-        Replica.objects.exclude(phase__in=GONE_PHASES)
-        .exclude(node=None)
-        .order_by()
-        .values_list("node_id", flat=True)
-    )
+    placed = Replica.objects.exclude(phase__in=GONE_PHASES).exclude(node=None).order_by()
+    carried = Counter(str(name) for name in placed.values_list("node_id", flat=True))
     return tuple(
         NodeView(
             name=node.name,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from tests import docker_engine
 from tests.conftest import require_or_skip
-
 from worker.labels import Owner, container_name
 from worker.protocol import ContainerSpec, ReplicaSpec
 from worker.runtimes.base import (

@@ -6,8 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.contract.conftest import World, wait_for
 
+from tests.contract.conftest import World, wait_for
 from worker.protocol import Port, Resources
 from worker.runtimes.base import (
     ContainerState,

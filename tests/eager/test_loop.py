@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.utils import timezone
-from tests.cluster import Cluster, change, manifest
 
 from orchestrator.models import Deployment, Event, Job, Replica
 from orchestrator.operations import deployments, replicas
+from tests.cluster import Cluster, change, manifest
 from worker.runtimes.base import FailureReason, RuntimeFailure
 
 

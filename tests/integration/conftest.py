@@ -7,10 +7,10 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from rest_framework.test import APIClient
-from tests import cluster as clusters
 
 from orchestrator.operations import accounts, namespaces, transport
 from orchestrator.operations.accounts import Role
+from tests import cluster as clusters
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
-from tests.cluster import manifest
-from tests.integration.conftest import client_of
 
 from orchestrator.manifests.manifest import parse
 from orchestrator.models import Deployment, Event
 from orchestrator.operations.accounts import Role
+from tests.cluster import manifest
+from tests.integration.conftest import client_of
 
 WEB = "/api/v1/namespaces/default/deployments/web/"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.utils import timezone
-from tests.cluster import Cluster, change, manifest
 
+from orchestrator.manifests.manifest import parse
 from orchestrator.models import Event, Job, JobState, Node, Replica
 from orchestrator.operations import applying, dispatch, ingest, nodes, reconcile, sweep
-from orchestrator.manifests.manifest import parse
+from tests.cluster import Cluster, change, manifest
 from worker import protocol
 
 

@@ -60,7 +60,7 @@ class RuntimeEvent:
     """Something happened to a container of ours (`replica` is empty for `RESYNC`)."""
 
     kind: EventKind
-    replica: ReplicaUid = ReplicaUid("")
+    replica: ReplicaUid = ReplicaUid("")  # noqa: RUF009, a plain string at run time
 
 
 class FailureReason(StrEnum):
@@ -153,7 +153,7 @@ class ContainerRuntime(Protocol):
         """Send the stop signal, wait up to the grace, kill; a missing container is no error."""
 
     def remove(self, name: str) -> None:
-        """Remove the container and everything kept for it, killing it first; missing is no error."""
+        """Kill and remove the container with everything kept for it; missing is no error."""
 
     def update(self, name: str, resources: Resources) -> str:
         """Change limits in place; return a note (empty when all is enforced)."""
@@ -161,7 +161,7 @@ class ContainerRuntime(Protocol):
     def logs(
         self, name: str, *, tail: int | None, follow: bool, stop: threading.Event
     ) -> Iterator[LogLine]:
-        """Yield the latest `tail` lines (None: all); with `follow` go on until `stop` or its end."""
+        """Yield the latest `tail` lines (None: all); with `follow`, until `stop` or its end."""
 
     def exec(self, name: str, argv: tuple[str, ...], timeout_seconds: float) -> ExecResult:
         """Run a command inside; exit code 124 when it took longer than the time limit."""

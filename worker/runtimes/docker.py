@@ -42,6 +42,8 @@ TIMED_OUT = 124
 PROGRESS_SECONDS = 0.5
 KNOWN_IMAGE_SECONDS = 30.0
 NO_LIMIT_MEMORY = 0
+# The stubs say int; None means to wait for events for ever.
+NO_TIMEOUT: Any = None
 # Docker's default set without AUDIT_WRITE, MKNOD, NET_RAW, SETFCAP, SETPCAP and SYS_CHROOT.
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL"]
 CAPABILITIES += ["NET_BIND_SERVICE", "SETGID", "SETUID"]
@@ -68,11 +70,10 @@ class DockerRuntime:
     def __init__(self, owner: labels.Owner) -> None:
         self._owner = owner
         self._url = socket_url()
-        self._api = docker.APIClient(
+        # Any: the stubs lack the parts used for what the SDK has no call for.
+        self._api: Any = docker.APIClient(
             base_url=self._url, version="1.41", timeout=CALL_SECONDS, num_pools=POOL_SIZE
         )
-        for adapter in self._api.adapters.values():
-            adapter.max_pool_size = POOL_SIZE
         self._images: dict[str, float] = {}
         self._can_init = any(shutil.which(name) for name in ("docker-init", "catatonit"))
 
@@ -89,7 +90,7 @@ class DockerRuntime:
 
     def list(self) -> tuple[ContainerInfo, ...]:
         """Return every container of this owner: one call, and one more for each that has ended."""
-        filters = {"label": self._own_labels()}
+        filters = {"label": [*self._own_labels()]}
         rows = self._call(self._api.containers, all=True, filters=filters)
         found = (
             _from_row(row) if row["State"] == "running" else self.inspect(row["Id"]) for row in rows
@@ -219,8 +220,8 @@ class DockerRuntime:
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield the engine's own events about our containers, as they happen."""
-        filters = {"type": "container", "label": self._own_labels(), "event": list(_EVENTS)}
-        client = docker.APIClient(base_url=self._url, version="1.41", timeout=None)
+        filters = {"type": "container", "label": [*self._own_labels()], "event": [*_EVENTS]}
+        client = docker.APIClient(base_url=self._url, version="1.41", timeout=NO_TIMEOUT)
         try:
             stream = client.events(decode=True, filters=filters)
             _close_when(stop, stream)
@@ -238,8 +239,8 @@ class DockerRuntime:
         if not stop.is_set():
             raise RuntimeFailure(FailureReason.ENGINE_DOWN, "the engine closed the event stream")
 
-    def _own_labels(self) -> list[str]:
-        return [f"{labels.CLUSTER}={self._owner.cluster}", f"{labels.NODE}={self._owner.node}"]
+    def _own_labels(self) -> tuple[str, ...]:
+        return (f"{labels.CLUSTER}={self._owner.cluster}", f"{labels.NODE}={self._owner.node}")
 
     def _has_image(self, image: str) -> bool:
         """Tell whether the image is here; a recent answer is trusted, as create would notice."""
@@ -309,7 +310,7 @@ class DockerRuntime:
         }
 
     def _settle_conflict(self, name: str, replica: ReplicaSpec) -> ContainerInfo | None:
-        """The name is taken: return the container if it runs, start it or make room for a new one."""
+        """The name is taken: return what runs under it, or make room for a new one."""
         existing = self.inspect(name)
         if existing is not None and existing.state is ContainerState.RUNNING:
             return existing

@@ -8,20 +8,70 @@ from docker.errors import APIError
 from worker.runtimes.base import FailureReason, RuntimeFailure
 
 _PULL = (
-    (("toomanyrequests", "rate limit"), FailureReason.IMAGE_RATE_LIMITED, "the registry's rate limit is reached; log in or wait"),
-    (("unauthorized", "authentication required", "no basic auth", "forbidden"), FailureReason.IMAGE_AUTH, "the registry wants a login for it; run docker login on the node"),
+    (
+        ("toomanyrequests", "rate limit"),
+        FailureReason.IMAGE_RATE_LIMITED,
+        "the registry's rate limit is reached; log in or wait",
+    ),
+    (
+        ("unauthorized", "authentication required", "no basic auth", "forbidden"),
+        FailureReason.IMAGE_AUTH,
+        "the registry wants a login for it; run docker login on the node",
+    ),
     (("no space left",), FailureReason.DISK_FULL, "the node's disk is full; free some space"),
-    (("not found", "pull access denied", "manifest unknown", "no such image", "does not exist", "name unknown"), FailureReason.IMAGE_NOT_FOUND, "it was not found; check the name and tag"),
-    (("no such host", "timeout", "timed out", "connection refused", "network is unreachable", "tls", "eof", "dial tcp", "proxyconnect", "connection reset"), FailureReason.NETWORK, "the registry cannot be reached from this node"),
-)  # fmt: skip
+    (
+        (
+            "not found",
+            "pull access denied",
+            "manifest unknown",
+            "no such image",
+            "does not exist",
+            "name unknown",
+        ),
+        FailureReason.IMAGE_NOT_FOUND,
+        "it was not found; check the name and tag",
+    ),
+    (
+        (
+            "no such host",
+            "timeout",
+            "timed out",
+            "connection refused",
+            "network is unreachable",
+            "tls",
+            "eof",
+            "dial tcp",
+            "proxyconnect",
+            "connection reset",
+        ),
+        FailureReason.NETWORK,
+        "the registry cannot be reached from this node",
+    ),
+)
 _CALL = (
     (("no space left",), FailureReason.DISK_FULL, "the node's disk is full; free some space"),
-    (("is already in use by container",), FailureReason.NAME_TAKEN, "a container of that name exists"),
-    (("port is already allocated", "address already in use"), FailureReason.PORT_TAKEN, "a port it asks for is taken on this node; choose another hostPort"),
-    (("executable file not found", "no such file or directory", "not a directory"), FailureReason.COMMAND_NOT_FOUND, "its command does not exist in the image; check command and args"),
-    (("permission denied",), FailureReason.COMMAND_NOT_FOUND, "its command cannot be executed; check command and the file's mode"),
+    (
+        ("is already in use by container",),
+        FailureReason.NAME_TAKEN,
+        "a container of that name exists",
+    ),
+    (
+        ("port is already allocated", "address already in use"),
+        FailureReason.PORT_TAKEN,
+        "a port it asks for is taken on this node; choose another hostPort",
+    ),
+    (
+        ("executable file not found", "no such file or directory", "not a directory"),
+        FailureReason.COMMAND_NOT_FOUND,
+        "its command does not exist in the image; check command and args",
+    ),
+    (
+        ("permission denied",),
+        FailureReason.COMMAND_NOT_FOUND,
+        "its command cannot be executed; check command and the file's mode",
+    ),
     (("no such image",), FailureReason.IMAGE_NOT_FOUND, "its image is not on this node"),
-)  # fmt: skip
+)
 
 
 def pull_failure(image: str, text: str) -> RuntimeFailure:

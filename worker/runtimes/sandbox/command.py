@@ -10,7 +10,15 @@ from worker.protocol import ReplicaSpec
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # On the node's own root these hold other people's things: sockets, keys, homes.
-HIDDEN = ("/run", "/root", "/home", "/var/tmp", "/var/lib/docker", "/mnt", "/media")
+HIDDEN = (
+    "/run",
+    "/root",
+    "/home",
+    "/var/tmp",  # noqa: S108
+    "/var/lib/docker",
+    "/mnt",
+    "/media",
+)
 NOBODY = 65534
 # Joins the cgroups (by the files before `--`), then becomes the rest of its arguments.
 JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'

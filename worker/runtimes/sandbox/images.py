@@ -73,7 +73,7 @@ def _exists_within(root: Path, name: str) -> bool:
             return path.exists()
         path = path / parts.pop(0)
         if path.is_symlink():
-            link = os.readlink(path)
+            link = str(path.readlink())
             path = root if link.startswith("/") else path.parent
             parts = [part for part in link.split("/") if part not in {"", "."}] + parts
     return False

@@ -29,7 +29,7 @@ def rotate(path: Path) -> None:
 def read(
     path: Path, *, tail: int | None, follow: bool, stop: threading.Event, has_ended: threading.Event
 ) -> Iterator[LogLine]:
-    """Yield the latest lines; with `follow` go on until `stop`, or `has_ended` and nothing is left."""
+    """Yield the latest lines; with `follow`, until `stop` or `has_ended` and nothing is left."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

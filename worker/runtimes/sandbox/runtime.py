@@ -1,4 +1,4 @@
-"""The sandbox runtime: bubblewrap processes that outlive the agent, found again by their folders."""
+"""The sandbox runtime: bubblewrap processes that outlive the agent, found by their folders."""
 
 from __future__ import annotations
 
