@@ -79,29 +79,29 @@ def _is_current(extras: tuple[str, ...]) -> bool:
 
 @contextmanager
 def _install_lock() -> Iterator[None]:
-    # The folder of the repository itself is what is locked: no lock file is left lying about.
-    descriptor = os.open(REPOSITORY, os.O_RDONLY)
-    try:
+    with (REPOSITORY / ".venv.lock").open("a") as file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say("Another command is installing; waiting for it …")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _make_venv() -> None:
     if (VENV / "bin" / "python").exists():
         return
     _refuse_without_venv_module()
+    draft = VENV.with_name(".venv.new")
+    shutil.rmtree(draft, ignore_errors=True)
     try:
         with phase(f"Making the Python environment {VENV}"):
-            _run_quietly([sys.executable, "-m", "venv", str(VENV)], "Making the environment")
+            _run_quietly([sys.executable, "-m", "venv", str(draft)], "Making the environment")
+        # Scripts inside a venv carry its path, so it is made anew in place once we know it works.
+        shutil.rmtree(draft)
+        _run_quietly([sys.executable, "-m", "venv", str(VENV)], "Making the environment")
     except BaseException:
-        # Also on Ctrl-C: a venv that is half made would look finished the next time.
-        shutil.rmtree(VENV, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
         raise
 
 

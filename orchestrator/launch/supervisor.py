@@ -1,209 +1,174 @@
-"""Keeps a handful of child programs running and ends them in order.
+"""Run child processes and start again whichever ends, until told to stop.
 
-One thread, no polling: the loop sleeps until a signal arrives (SIGCHLD when a child dies, SIGINT,
-SIGTERM or SIGHUP to stop) or until the next restart is due. It signals only pids of children it
-has not yet waited for, so no foreign process can ever be hit.
+A child's end is noticed at once (pidfd), never by polling. Children end with the supervisor even
+if it is killed: the kernel sends them SIGTERM (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import FrameType
-from typing import Self
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from orchestrator.launch import logs
-from orchestrator.launch.console import complain
-from orchestrator.launch.programs import Program, spawn
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SETTLED_SECONDS = 10.0
-FIRST_DELAY_SECONDS = 0.2
-LONGEST_DELAY_SECONDS = 5.0
-ROTATE_SECONDS = 30.0
-
-
-def restart_delay(quick_deaths: int) -> float:
-    """Return the seconds to wait after this many deaths in a row soon after a start.
-
-    None for the first, then 0.2, 0.4 … 5 s: a crash costs nothing, a program that cannot run
-    costs little.
-    """
-    if quick_deaths <= 1:
-        return 0.0
-    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(quick_deaths - 2, 10))
+PR_SET_PDEATHSIG = 1
+SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
+STEADY_SECONDS = 10.0
+GRACE_SECONDS = 10.0
+MAX_LOG_BYTES = 10 * 1024 * 1024
+LOG_CHECK_SECONDS = 60.0
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(slots=True)
 class Child:
-    """One supervised program; times are on the monotonic clock."""
+    """One program to keep running; `wait` is the delay before its next start."""
 
-    program: Program
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
-    restart_at: float | None = None
-    quick_deaths: int = 0
+    wait: float = 0.0
+    start_at: float = field(default=0.0)
 
 
 class Supervisor:
-    """Runs programs until told to stop; use it as a context manager, in the main thread."""
+    """Keeps children running; `say` prints one line for the person at the console."""
 
-    def __init__(self, report: Callable[[str], None] = complain) -> None:
-        self.stopping = False
-        self._report = report
-        self._children: dict[str, Child] = {}
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
-        self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._stop_signals = 0
-        self._rotated_at = time.monotonic()
+        self._ending = False
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
 
-    def __enter__(self) -> Self:
-        self._selector.register(self._wake_reader, selectors.EVENT_READ)
-        self._previous_wakeup = signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
-        self._previous_handlers = {
-            number: signal.signal(number, self._on_signal)
-            for number in (*STOP_SIGNALS, signal.SIGCHLD)
-        }
-        return self
+    def add(self, child: Child) -> None:
+        """Start a child and keep it running."""
+        self._children.append(child)
+        self._start(child)
 
-    def __exit__(self, *_: object) -> None:
-        self.stop_all()
-        for number, previous in self._previous_handlers.items():
-            signal.signal(number, previous)
-        signal.set_wakeup_fd(self._previous_wakeup)
-        self._selector.close()
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
-
-    def start(self, program: Program) -> None:
-        """Start a program and keep it running from now on."""
-        logs.rotate(program.log)
-        child = Child(program=program)
-        self._children[program.name] = child
-        self._spawn(child)
-
-    def deaths_of(self, name: str) -> int:
-        """Return how often in a row this program has died soon after its start."""
-        return self._children[name].quick_deaths
-
-    def pid_of(self, name: str) -> int | None:
-        """Return the pid of this program, None while it is down."""
-        process = self._children[name].process
-        return process.pid if process is not None else None
-
-    def turn(self, timeout: float | None = None) -> None:
-        """Sleep until something happens (at most `timeout` seconds) and act on it."""
-        now = time.monotonic()
-        due = [c.restart_at for c in self._children.values() if c.restart_at is not None]
-        waits = [at - now for at in (*due, self._rotated_at + ROTATE_SECONDS)]
-        if timeout is not None:
-            waits.append(timeout)
-        self._sleep(max(0.0, min(waits)))
-        self._reap()
-        if not self.stopping:
-            self._restart_due()
-            self._rotate_logs()
+    def ask_to_end(self, *_: object) -> None:
+        """End soon (a signal handler)."""
+        self._ending = True
+        os.write(self._wake_write, b"x")
 
     def run(self) -> None:
-        """Keep everything running until a stop signal arrives."""
-        while not self.stopping:
-            self.turn()
+        """Supervise until asked to end."""
+        next_log_check = time.monotonic() + LOG_CHECK_SECONDS
+        while not self._ending:
+            self.step(self._next_wait())
+            if time.monotonic() > next_log_check:
+                next_log_check = time.monotonic() + LOG_CHECK_SECONDS
+                for child in self._children:
+                    rotate(child.log)
 
-    def stop_all(self, *first: str) -> None:
-        """End the named programs together, then all others together; a second signal kills.
+    def step(self, timeout: float | None) -> None:
+        """Wait for something to happen, at most so long, and react to it."""
+        for key, _ in self._selector.select(timeout):
+            if key.data is None:
+                os.read(self._wake_read, 1024)
+            else:
+                self._ended(key.data, key.fd)
+        now = time.monotonic()
+        for child in self._children:
+            if child.process is None and child.start_at <= now and not self._ending:
+                self._start(child)
 
-        Without names everything is ended at once.
-        """
-        self.stopping = True
-        for group in (first, tuple(self._children)):
-            self._stop_group([self._children[name] for name in group if name in self._children])
+    def end(self) -> None:
+        """End every child, the latest started first; containers are not among them."""
+        self._ending = True
+        # The broker, started first, goes last, so that the others can still say goodbye.
+        for group in (self._children[1:], self._children[:1]):
+            for child in group:
+                _signal(child, signal.SIGTERM)
+            deadline = time.monotonic() + GRACE_SECONDS
+            for child in group:
+                _await_end(child, deadline)
 
-    def _stop_group(self, children: list[Child]) -> None:
-        asked_at, signals_before = time.monotonic(), self._stop_signals
-        for child in children:
-            child.restart_at = None
-            self._send(child, signal.SIGTERM)
-        while running := [child for child in children if child.process is not None]:
-            now = time.monotonic()
-            impatient = self._stop_signals > signals_before
-            for child in running:
-                if impatient or now >= asked_at + child.program.stop_seconds:
-                    self._send(child, signal.SIGKILL)
-            limit = max(child.program.stop_seconds for child in running)
-            self._sleep(max(0.05, asked_at + limit - now))
-            self._reap()
+    def is_alive(self, name: str) -> bool:
+        """Tell whether the named child runs now."""
+        return any(c.name == name and c.process is not None for c in self._children)
 
-    @staticmethod
-    def _send(child: Child, number: signal.Signals) -> None:
-        # Popen refuses to signal a child it has already waited for.
-        if child.process is not None:
-            child.process.send_signal(number)
+    def pids(self) -> dict[str, int]:
+        """Return the process ids of the running children by name."""
+        return {c.name: c.process.pid for c in self._children if c.process is not None}
 
-    def _spawn(self, child: Child) -> None:
-        child.restart_at = None
+    def _next_wait(self) -> float | None:
+        due = [c.start_at - time.monotonic() for c in self._children if c.process is None]
+        return max(0.0, min([LOG_CHECK_SECONDS, *due]))
+
+    def _start(self, child: Child) -> None:
+        child.log.parent.mkdir(parents=True, exist_ok=True)
+        rotate(child.log)
+        parent = os.getpid()
+        with child.log.open("ab") as log:
+            child.process = subprocess.Popen(  # noqa: S603, our own programs
+                child.command,
+                env=dict(child.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509, a single thread starts us
+            )
         child.started_at = time.monotonic()
-        try:
-            child.process = spawn(child.program)
-        except OSError as error:
-            self._after_death(child, f"could not be started ({error})")
+        descriptor = os.pidfd_open(child.process.pid)
+        self._selector.register(descriptor, selectors.EVENT_READ, child)
 
-    def _reap(self) -> None:
-        for child in self._children.values():
-            if child.process is None:
-                continue
-            status = child.process.poll()
-            if status is not None:
-                child.process = None
-                if not self.stopping:
-                    self._after_death(child, describe_exit(status))
-
-    def _after_death(self, child: Child, what: str) -> None:
+    def _ended(self, child: Child, descriptor: int) -> None:
+        self._selector.unregister(descriptor)
+        os.close(descriptor)
+        if child.process is None:
+            return
+        status = child.process.wait()
+        child.process = None
+        if self._ending:
+            return
         now = time.monotonic()
-        lived_long = now - child.started_at >= SETTLED_SECONDS
-        child.quick_deaths = 1 if lived_long else child.quick_deaths + 1
-        delay = restart_delay(child.quick_deaths)
-        child.restart_at = now + delay
-        line = logs.latest_line(child.program.log)
-        self._report(
-            f"{child.program.name} {what}"
-            + (f" ({line})" if line else "")
-            + f"; restarting {f'in {delay:g} s' if delay else 'now'}. Log: {child.program.log}"
-        )
-
-    def _restart_due(self) -> None:
-        now = time.monotonic()
-        for child in self._children.values():
-            if child.restart_at is not None and child.restart_at <= now:
-                self._spawn(child)
-
-    def _rotate_logs(self) -> None:
-        now = time.monotonic()
-        if now - self._rotated_at >= ROTATE_SECONDS:
-            self._rotated_at = now
-            for child in self._children.values():
-                logs.rotate(child.program.log)
-
-    def _sleep(self, seconds: float) -> None:
-        if self._selector.select(seconds):
-            os.read(self._wake_reader, 4096)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        # The wake-up pipe has already been written to; here only the wish is noted.
-        if number in STOP_SIGNALS:
-            self._stop_signals += 1
-            self.stopping = True
+        steady = now - child.started_at >= STEADY_SECONDS
+        child.wait = 0.0 if steady else min(max(child.wait * 2, SHORTEST_WAIT), LONGEST_WAIT)
+        child.start_at = now + child.wait
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        self._say(f"{child.name} ended {how}; it is started again (its log: {child.log})")
 
 
-def describe_exit(status: int) -> str:
-    """Say how a process ended, from the return code that `subprocess` gives."""
-    if status < 0:
-        try:
-            return f"was ended by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was ended by signal {-status}"
-    return f"ended with exit status {status}"
+def rotate(log: Path) -> None:
+    """Keep a log file from growing without end: copy it aside and cut it, writers keep writing."""
+    if not log.exists() or log.stat().st_size < MAX_LOG_BYTES:
+        return
+    with log.open("rb+") as file:
+        log.with_suffix(".log.1").write_bytes(file.read())
+        file.truncate(0)
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process when its parent ends; check that it has not already."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    if child.process is not None and child.process.poll() is None:
+        child.process.send_signal(number)
+
+
+def _await_end(child: Child, deadline: float) -> None:
+    if child.process is None:
+        return
+    try:
+        child.process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        sys.stderr.write(f"kijabi: {child.name} does not end; it is killed\n")
+        child.process.kill()
+        child.process.wait()
