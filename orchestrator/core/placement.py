@@ -71,6 +71,7 @@ class Placer:
         self._own = Counter(replica.node for replica in replicas if replica.node is not None)
         self._all = {node.name: node.replicas for node in nodes}
         self._fitting: dict[int, list[tuple[int, int, str]]] = {}
+        self._explanations: dict[int, str] = {}
 
     def place(self, revision: RevisionView) -> str | None:
         """Return the best node for one more replica and count it there; None when none fits."""
@@ -91,6 +92,11 @@ class Placer:
 
     def explain(self, revision: RevisionView) -> str:
         """Return one sentence with every reason why no node fits the revision."""
+        if revision.number not in self._explanations:
+            self._explanations[revision.number] = self._explain(revision)
+        return self._explanations[revision.number]
+
+    def _explain(self, revision: RevisionView) -> str:
         if not self._nodes:
             return "no node fits: none has joined yet"
         objections = {node.name: _objections(node, revision) for node in self._nodes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from orchestrator.core import progress
@@ -130,7 +131,7 @@ def _arrivals(snapshot: Snapshot, changes: Changes) -> int:
     return started + placed
 
 
-def _waiting_reasons(current: tuple[ReplicaView, ...], changes: Changes) -> dict[str, int]:
+def _waiting_reasons(current: tuple[ReplicaView, ...], changes: Changes) -> Counter[str]:
     """Return how many replicas wait for a node, by what they wait for."""
     renewed = {action.replica: action for action in changes.assignments}
     texts = [start.waiting for start in changes.starts]
@@ -138,7 +139,7 @@ def _waiting_reasons(current: tuple[ReplicaView, ...], changes: Changes) -> dict
         if replica.node is None:
             action = renewed.get(replica.uid)
             texts.append(action.waiting if action else replica.waiting)
-    return {text: texts.count(text) for text in texts if text}
+    return Counter(text for text in texts if text)
 
 
 def _leaving_first(snapshot: Snapshot, staying: Census, changes: Changes) -> int:
