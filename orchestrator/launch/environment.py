@@ -1,160 +1,122 @@
-"""Makes sure the code runs in `.venv` with everything installed that a command needs.
-
-Nothing outside the standard library may be imported here: this runs on a bare Python. A stamp
-in `.venv` says what was installed for which pyproject.toml, so that the second start costs
-nothing; a lock lets only one command install at a time.
-"""
+"""The virtual environment: made and filled when it is missing or out of date, then entered."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.launch.console import LaunchError, phase, say
-from orchestrator.launch.folder import REPOSITORY
+from orchestrator.home import ROOT
 
-VENV = REPOSITORY / ".venv"
-SHOWN_LINES = 25
-HEARTBEAT_SECONDS = 15.0
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+SHOWN_LINES = 15
 
 
-def ensure(extras: tuple[str, ...] = ()) -> None:
-    """Go on inside `.venv` with the project and these extras installed, making it first if needed.
+class Unready(Exception):
+    """Something a person must do first; the message says what."""
 
-    Returns when this process already is that one; otherwise replaces this process. In an image
-    that brings everything (`KIJABI_NO_VENV=1`) it does nothing.
+
+def python() -> str:
+    """Return the interpreter that has the dependencies."""
+    return sys.executable if _is_external() else str(PYTHON)
+
+
+def enter(extras: Sequence[str] = ()) -> None:
+    """Make sure the dependencies are there, and go on in the interpreter that has them.
 
     Raises:
-        LaunchError: the environment cannot be made or pip failed.
+        Unready: the environment cannot be made; nothing half made is left behind.
     """
-    if os.environ.get("KIJABI_NO_VENV") == "1":
+    if _is_external():
         return
-    if not _is_current(extras):
-        with _install_lock():
-            # Whoever held the lock before us may have done the work.
-            if not _is_current(extras):
-                _make_venv()
-                _install(extras)
-    if Path(sys.prefix).resolve() != VENV.resolve():
-        python = str(VENV / "bin" / "python")
-        os.execv(python, [python, str(REPOSITORY / "manage.py"), *sys.argv[1:]])
+    ensure(extras)
+    if Path(sys.prefix) != VENV:
+        arguments = [str(PYTHON), str(ROOT / "manage.py"), *sys.argv[1:]]
+        os.execv(PYTHON, arguments)  # noqa: S606, our own interpreter
 
 
-def _stamp_path() -> Path:
-    return VENV / "kijabi-installed.json"
+def ensure(extras: Sequence[str] = ()) -> None:
+    """Make and fill the environment as far as it is not."""
+    with _lock():
+        if not PYTHON.exists():
+            _make()
+        wanted = _stamp()
+        missing = [name for name in ("", *extras) if _installed(name) != wanted]
+        if missing:
+            _install([name for name in missing if name])
+            for name in missing:
+                (VENV / f"kijabi-{name or 'base'}.stamp").write_text(wanted)
 
 
-def _fingerprint() -> str:
-    pyproject = (REPOSITORY / "pyproject.toml").read_bytes()
-    # The folder is part of it: a venv that was moved points at code elsewhere.
-    return hashlib.sha256(pyproject + str(REPOSITORY).encode()).hexdigest()
-
-
-def _installed_extras() -> set[str] | None:
-    """Return the extras that are installed for this very pyproject.toml, None when nothing is."""
-    try:
-        stamp = json.loads(_stamp_path().read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    if stamp.get("fingerprint") != _fingerprint() or not (VENV / "bin" / "python").exists():
-        return None
-    return set(stamp.get("extras", []))
-
-
-def _is_current(extras: tuple[str, ...]) -> bool:
-    installed = _installed_extras()
-    return installed is not None and installed >= set(extras)
+def _is_external() -> bool:
+    """Tell whether somebody else looks after the dependencies (the container image does)."""
+    return os.environ.get("KIJABI_NO_VENV") == "1"
 
 
 @contextmanager
-def _install_lock() -> Iterator[None]:
-    with (REPOSITORY / ".venv.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another command is installing; waiting for it …")
-            fcntl.flock(file, fcntl.LOCK_EX)
+def _lock() -> Iterator[None]:
+    """Let two commands that start at once install one after the other."""
+    with (ROOT / "pyproject.toml").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _make_venv() -> None:
-    if (VENV / "bin" / "python").exists():
-        return
-    _refuse_without_venv_module()
-    draft = VENV.with_name(".venv.new")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        with phase(f"Making the Python environment {VENV}"):
-            _run_quietly([sys.executable, "-m", "venv", str(draft)], "Making the environment")
-        # Scripts inside a venv carry its path, so it is made anew in place once we know it works.
-        shutil.rmtree(draft)
-        _run_quietly([sys.executable, "-m", "venv", str(VENV)], "Making the environment")
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+def _stamp() -> str:
+    text = (ROOT / "pyproject.toml").read_bytes() + sys.version.encode()
+    return hashlib.sha256(text).hexdigest()
 
 
-def _refuse_without_venv_module() -> None:
-    """Debian splits venv and ensurepip off; without them `python -m venv` leaves a wreck behind."""
-    missing = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
-    if not missing:
-        return
-    command = "apt-get install python3-venv"
-    if os.geteuid() != 0:
-        command = f"sudo {command}"
-    raise LaunchError(
-        f"This Python cannot make an environment ({' and '.join(missing)} missing). "
-        f"Run this once, then try again:\n\n    {command}\n"
+def _installed(extra: str) -> str:
+    path = VENV / f"kijabi-{extra or 'base'}.stamp"
+    return path.read_text() if path.exists() else ""
+
+
+def _make() -> None:
+    _say("making .venv")
+    result = subprocess.run(  # noqa: S603, our own interpreter
+        [sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False
     )
+    if result.returncode == 0:
+        return
+    shutil.rmtree(VENV, ignore_errors=True)
+    if "ensurepip" in result.stdout + result.stderr or "No module named venv" in result.stderr:
+        raise Unready(
+            "Python's venv module is not complete on this machine; run this, then try again:\n"
+            "  apt-get install python3-venv"
+        )
+    raise Unready(f"the virtual environment cannot be made: {result.stderr.strip()[-500:]}")
 
 
-def _install(extras: tuple[str, ...]) -> None:
-    wanted = sorted((_installed_extras() or set()) | set(extras))
-    target = f"{REPOSITORY}[{','.join(wanted)}]" if wanted else str(REPOSITORY)
-    _stamp_path().unlink(missing_ok=True)
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
-    title = "Installing Kijabi" + (f" with what {' and '.join(wanted)} needs" if wanted else "")
-    with phase(title):
-        _run_quietly([*pip, "--editable", target], "pip install")
-    stamp = {"fingerprint": _fingerprint(), "extras": wanted}
-    _stamp_path().write_text(json.dumps(stamp) + "\n")
-
-
-def _run_quietly(command: list[str], title: str) -> None:
-    """Run a slow command, showing that it moves; its last lines only when it fails.
-
-    Raises:
-        LaunchError: it ended with another status than 0.
-    """
-    latest: deque[str] = deque(maxlen=SHOWN_LINES)
-    began = shown = time.monotonic()
-    with subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
+def _install(extras: Sequence[str]) -> None:
+    target = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
+    what = f"the project with {', '.join(extras)}" if extras else "the project"
+    _say(f"installing {what} into .venv (a minute or two the first time)")
+    began = time.monotonic()
+    process = subprocess.Popen(  # noqa: S603, our own interpreter
+        [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--editable", target],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as process:
-        for line in process.stdout or ():
-            latest.append(line.rstrip())
-            now = time.monotonic()
-            if line.startswith(("Installing collected", "Building")) or (
-                now - shown > HEARTBEAT_SECONDS
-            ):
-                shown = now
-                say(f"  {now - began:3.0f} s  {line.strip()[:100]}")
-    if process.returncode:
-        tail = "\n".join(f"    {line}" for line in latest)
-        raise LaunchError(f"{title} failed with exit status {process.returncode}:\n{tail}")
+    )
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line.rstrip())
+        if line.startswith(("Collecting ", "Installing ", "Building ")):
+            _say(f"  {line.strip()[:90]}")
+    if process.wait() != 0:
+        tail = "\n".join(lines[-SHOWN_LINES:])
+        raise Unready(f"pip could not install {what}; its last lines were:\n{tail}")
+    _say(f"installed in {time.monotonic() - began:.0f} s")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"kijabi: {text}\n")
+    sys.stderr.flush()
