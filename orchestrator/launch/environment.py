@@ -81,9 +81,13 @@ def _installed(extra: str) -> str:
 
 def _make() -> None:
     _say("making .venv")
-    result = subprocess.run(  # noqa: S603, our own interpreter
-        [sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "venv", str(VENV)]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except BaseException:
+        # Ctrl-C in the middle leaves a python without pip, which would pass for a finished one.
+        shutil.rmtree(VENV, ignore_errors=True)
+        raise
     if result.returncode == 0:
         return
     shutil.rmtree(VENV, ignore_errors=True)

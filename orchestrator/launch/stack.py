@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import re
@@ -14,15 +13,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
-from typing import IO
 
 from orchestrator.home import ROOT, read_or_create_secret, state_folder
-from orchestrator.launch import broker, environment
+from orchestrator.launch import broker, environment, locks
 from orchestrator.launch.environment import Unready
+from orchestrator.launch.locks import OnlyOne
 from orchestrator.launch.supervisor import Child, Supervisor
 
 READY_SECONDS = 60
+TRIES_BEFORE_READY = 5
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -31,9 +32,10 @@ def up(arguments: list[str]) -> None:
     options = _up_options(arguments)
     environment.enter()
     home = _prepare_home()
-    with _only_one(home, "up", "end it first (Ctrl-C there, or `manage.py down`)"):
+    with OnlyOne(home, "up", "end it first (Ctrl-C there, or `manage.py down`)"):
         _check_port(options.host, options.port)
-        _run_stack(home, options)
+        with locks.only_node(home, options.node_name) if not options.no_node else nullcontext():
+            _run_stack(home, options)
 
 
 def node(arguments: list[str]) -> None:
@@ -47,7 +49,7 @@ def node(arguments: list[str]) -> None:
             "KIJABI_CLUSTER to those of another machine"
         )
     url = os.environ.get("REDIS_URL") or broker.url_file(home).read_text().strip()
-    with _only_one(home, f"node-{options.name}", "give the second one another --name"):
+    with locks.only_node(home, options.name):
         supervisor = Supervisor(_say)
         _end_on_signals(supervisor)
         supervisor.add(_node_child(home, url, options.name, options.runtime, options.label))
@@ -61,8 +63,10 @@ def down(arguments: list[str]) -> None:
     argparse.ArgumentParser("manage.py down", description=down.__doc__).parse_args(arguments)
     environment.enter()
     home = state_folder()
-    for lock in sorted((home / "run").glob("*.lock")):
-        _end_holder(lock)
+    for lock in locks.found(home):
+        if (pid := locks.holder(lock)) is not None:
+            _say(f"ending {lock.stem} (process {pid})")
+            locks.end_holder(lock, pid)
     result = subprocess.run(  # noqa: S603, our own program
         [environment.python(), "-m", "worker.stop_all"],
         cwd=ROOT,
@@ -108,9 +112,9 @@ def _run_stack(home: Path, options: argparse.Namespace) -> None:
             name, runtime = options.node_name, options.runtime
             supervisor.add(_node_child(home, url, name, runtime, options.label))
         address = f"http://{_shown_host(options.host)}:{options.port}"
-        _await_ready(supervisor, f"{address}/readyz", home)
-        (home / "run/server").write_text(address)
-        _introduce(address, first_login)
+        if _await_ready(supervisor, f"{address}/readyz", home):
+            (home / "run/server").write_text(address)
+            _introduce(address, first_login)
         supervisor.run()
         _say("ending; containers run on (the next `up` takes them over, `down` stops them)")
     finally:
@@ -153,50 +157,6 @@ def _prepare_home() -> Path:
     return home
 
 
-class _only_one:  # noqa: N801, reads as a statement
-    """Hold a lock file for as long as the block runs; the file tells who holds it."""
-
-    def __init__(self, home: Path, what: str, advice: str) -> None:
-        self._path = home / "run" / f"{what}.lock"
-        self._what, self._advice = what, advice
-        self._file: IO[str] | None = None
-
-    def __enter__(self) -> None:
-        self._file = self._path.open("a+")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip()
-            raise Unready(
-                f"`{self._what}` runs already on this state folder (process {holder}); "
-                f"{self._advice}"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _end_holder(lock: Path) -> None:
-    """End the process that holds a lock file, if one does, and wait until it has let go."""
-    with lock.open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = int(file.read().strip() or "0")
-        else:
-            return
-    if pid > 1:
-        _say(f"ending {lock.stem} (process {pid})")
-        os.kill(pid, signal.SIGTERM)
-        with lock.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-
-
 def _check_port(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -214,6 +174,8 @@ def _bootstrap(home: Path) -> dict[str, str | None]:
         capture_output=True,
         text=True,
         env={**os.environ, "KIJABI_HOME": str(home)},
+        # Ctrl-C ends us after it: half a migration helps nobody.
+        start_new_session=True,
         check=False,
     )
     if result.returncode != 0:
@@ -238,17 +200,28 @@ def _await_broker(url: str) -> None:
     raise Unready(f"the broker at {host}:{port} does not answer; see its log, or check REDIS_URL")
 
 
-def _await_ready(supervisor: Supervisor, url: str, home: Path) -> None:
+def _await_ready(supervisor: Supervisor, url: str, home: Path) -> bool:
+    """Wait until the API answers; False when asked to end before it did."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         supervisor.step(0.05)
+        if supervisor.is_ending:
+            return False
+        if (hopeless := supervisor.unable(TRIES_BEFORE_READY)) is not None:
+            why = _latest_line(hopeless.log)
+            raise Unready(f"{hopeless.name} cannot run: {why} (its log: {hopeless.log})")
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310, our own address
                 if answer.status == 200:
-                    return
+                    return True
         except (urllib.error.URLError, OSError):
             continue
     raise Unready(f"the web server does not become ready; its log is {home / 'logs/web.log'}")
+
+
+def _latest_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it says nothing"
 
 
 def _introduce(address: str, login: dict[str, str | None]) -> None:

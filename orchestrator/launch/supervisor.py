@@ -1,7 +1,8 @@
 """Run child processes and start again whichever ends, until told to stop.
 
 A child's end is noticed at once (pidfd), never by polling. Children end with the supervisor even
-if it is killed: the kernel sends them SIGTERM (PR_SET_PDEATHSIG).
+if it is killed: the kernel kills them (PR_SET_PDEATHSIG), so that the next supervisor never meets
+a child of the one before.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Child:
     started_at: float = 0.0
     wait: float = 0.0
     start_at: float = field(default=0.0)
+    quick_ends: int = 0
 
 
 class Supervisor:
@@ -95,6 +97,15 @@ class Supervisor:
             for child in group:
                 _await_end(child, deadline)
 
+    @property
+    def is_ending(self) -> bool:
+        """Tell whether somebody asked to end."""
+        return self._ending
+
+    def unable(self, tries: int) -> Child | None:
+        """Return a child that ended this often in a row right after its start, if there is one."""
+        return next((c for c in self._children if c.quick_ends >= tries), None)
+
     def is_alive(self, name: str) -> bool:
         """Tell whether the named child runs now."""
         return any(c.name == name and c.process is not None for c in self._children)
@@ -136,10 +147,22 @@ class Supervisor:
             return
         now = time.monotonic()
         steady = now - child.started_at >= STEADY_SECONDS
-        child.wait = 0.0 if steady else min(max(child.wait * 2, SHORTEST_WAIT), LONGEST_WAIT)
+        child.quick_ends = 1 if steady else child.quick_ends + 1
+        child.wait = restart_wait(child.quick_ends)
         child.start_at = now + child.wait
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        self._say(f"{child.name} ended {how}; it is started again (its log: {child.log})")
+        when = f"in {child.wait:g} s" if child.wait else "now"
+        self._say(f"{child.name} ended {how}; it is started again {when} (its log: {child.log})")
+
+
+def restart_wait(quick_ends: int) -> float:
+    """Return the delay before a start after so many ends in a row soon after the start before.
+
+    None after the first, then 0.2, 0.4 … 5 s: a crash costs nothing, a hopeless program little.
+    """
+    if quick_ends <= 1:
+        return 0.0
+    return min(LONGEST_WAIT, SHORTEST_WAIT * 2.0 ** min(quick_ends - 2, 10))
 
 
 def rotate(log: Path) -> None:
@@ -153,7 +176,8 @@ def rotate(log: Path) -> None:
 
 def _die_with(parent: int) -> None:
     """Have the kernel end this process when its parent ends; check that it has not already."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    # SIGKILL: a child that takes its time would share port, queue and files with its successor.
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
