@@ -17,7 +17,8 @@ from worker.protocol import JobResult, LatestDeath, ReplicaSpec
 class Assignment:
     """One replica given to this node. `results` keeps the latest outcome of each kind of job.
 
-    `stop_grace` is set once a stop job has come; `has_run` once its container ran.
+    `stop_grace` is set once a stop job has come; `has_run` once its container ran. `buried` is the
+    id of the latest container whose death was counted.
     """
 
     spec: ReplicaSpec
@@ -26,6 +27,7 @@ class Assignment:
     has_run: bool = False
     restarts: int = 0
     failures: int = 0
+    buried: str = ""
     death: LatestDeath | None = None
 
 
@@ -118,6 +120,7 @@ def _encode(assignment: Assignment) -> dict[str, object]:
         "has_run": assignment.has_run,
         "restarts": assignment.restarts,
         "failures": assignment.failures,
+        "buried": assignment.buried,
         "death": protocol.to_wire(assignment.death) if assignment.death else None,
     }
 
@@ -134,5 +137,6 @@ def _decode(body: dict[str, object]) -> Assignment:
         has_run=bool(body["has_run"]),
         restarts=restarts,
         failures=failures if isinstance(failures, int) else 0,
+        buried=str(body.get("buried", "")),
         death=protocol.from_wire(LatestDeath, death) if death else None,
     )

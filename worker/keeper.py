@@ -135,7 +135,8 @@ class Keeper:
                 return self._kill(runtime)
             return self._watch(runtime, info)
         if info is not None and info.state is ContainerState.EXITED:
-            self._bury(runtime, info)
+            if info.id != self.assignment.buried:
+                self._bury(runtime, info)
         elif info is None and self._info is not None:
             self._count_failure("Removed", "its container was removed from outside")
         wait = self._back_off()
@@ -174,13 +175,14 @@ class Keeper:
         return 0.0
 
     def _bury(self, runtime: ContainerRuntime, info: ContainerInfo) -> None:
-        """The container has ended: keep what it said last, count it, remove it."""
+        """The container has ended: keep what it said last and count it, once."""
         self._keep_death(runtime, info)
         reason, message = self._kill_reason or _ending(info)
         self._kill_reason = None
         ran = (info.finished_at or 0.0) - (info.started_at or 0.0)
         if backoff.is_forgotten(ran):
             self.assignment.failures = 0
+        self.assignment.buried = info.id
         self._count_failure(reason, message)
 
     def _keep_death(self, runtime: ContainerRuntime, info: ContainerInfo) -> None:

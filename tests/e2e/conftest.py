@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests import docker_engine
 from tests.conftest import require_or_skip
 
@@ -53,10 +54,12 @@ class Stack:
             text=True,
         )
         assert self.process.stdout is not None
+        said = []
         for line in self.process.stdout:
+            said.append(line)
             if line.startswith("Ctrl-C"):
                 return
-        raise AssertionError(f"up ended with {self.process.wait()}")
+        raise AssertionError(f"up ended with {self.process.wait()}: {''.join(said)}")
 
     def end(self) -> None:
         if self.process is not None:

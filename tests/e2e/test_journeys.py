@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 import subprocess
+from pathlib import Path
 
 import pytest
+
 from tests import docker_engine
 from tests.e2e.conftest import Stack
 

@@ -11,7 +11,6 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,13 @@ from worker.runtimes.base import (
     RuntimeEvent,
     RuntimeFailure,
 )
+from worker.runtimes.docker_answers import (
+    Progress,
+    container_from_inspection,
+    container_from_row,
+    lines_of,
+    split_image,
+)
 from worker.runtimes.docker_errors import failure_of, pull_failure
 
 CALL_SECONDS = 60
@@ -39,7 +45,6 @@ POOL_SIZE = 64
 PIDS_LIMIT = 512
 OUTPUT_BYTES = 64 * 1024
 TIMED_OUT = 124
-PROGRESS_SECONDS = 0.5
 KNOWN_IMAGE_SECONDS = 30.0
 NO_LIMIT_MEMORY = 0
 # The stubs say int; None means to wait for events for ever.
@@ -48,7 +53,6 @@ NO_TIMEOUT: Any = None
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL"]
 CAPABILITIES += ["NET_BIND_SERVICE", "SETGID", "SETUID"]
 _EVENTS = {"die": EventKind.DIED, "destroy": EventKind.REMOVED, "start": EventKind.STARTED}
-_NEVER = "0001-01-01T00:00:00Z"
 
 
 def socket_url() -> str:
@@ -93,7 +97,8 @@ class DockerRuntime:
         filters = {"label": [*self._own_labels()]}
         rows = self._call(self._api.containers, all=True, filters=filters)
         found = (
-            _from_row(row) if row["State"] == "running" else self.inspect(row["Id"]) for row in rows
+            container_from_row(row) if row["State"] == "running" else self.inspect(row["Id"])
+            for row in rows
         )
         return tuple(info for info in found if info is not None)
 
@@ -106,7 +111,7 @@ class DockerRuntime:
                 return None
             raise
         found = body["Config"]["Labels"] or {}
-        return _from_inspection(body) if labels.is_ours(self._owner, found) else None
+        return container_from_inspection(body) if labels.is_ours(self._owner, found) else None
 
     def pull(self, container: ContainerSpec, on_progress: ProgressCallback) -> None:
         """Make the image present as its policy asks."""
@@ -193,7 +198,7 @@ class DockerRuntime:
             )
             if follow:
                 _close_when(stop, stream)
-            yield from _lines(stream, stop)
+            yield from lines_of(stream, stop)
         except NotFound:
             return
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
@@ -256,8 +261,8 @@ class DockerRuntime:
         return True
 
     def _pull(self, image: str, on_progress: ProgressCallback) -> None:
-        repository, tag = _split(image)
-        progress = _Progress(image, on_progress)
+        repository, tag = split_image(image)
+        progress = Progress(image, on_progress)
         try:
             for line in self._api.pull(repository, tag=tag, stream=True, decode=True):
                 if "error" in line:
@@ -329,37 +334,6 @@ class DockerRuntime:
         self._api._raise_for_status(response)  # noqa: SLF001, as above
 
 
-class _Progress:
-    """Turns the engine's pull lines into one short sentence now and then."""
-
-    def __init__(self, image: str, tell: ProgressCallback) -> None:
-        self._image = image
-        self._tell = tell
-        self._layers: dict[str, tuple[int, int]] = {}
-        self._told_at = 0.0
-
-    def take(self, line: dict[str, Any]) -> None:
-        detail = line.get("progressDetail") or {}
-        if "total" in detail and line.get("status") == "Downloading":
-            self._layers[line.get("id", "")] = (detail.get("current", 0), detail["total"])
-        now = time.monotonic()
-        if now - self._told_at < PROGRESS_SECONDS:
-            return
-        self._told_at = now
-        done = sum(current for current, _ in self._layers.values()) / 1e6
-        total = sum(size for _, size in self._layers.values()) / 1e6
-        self._tell(f"pulling {self._image}: {done:.1f} of {total:.1f} MB")
-
-
-def _split(image: str) -> tuple[str, str | None]:
-    if "@" in image:
-        return image, None
-    head, colon, tag = image.rpartition(":")
-    if not colon or "/" in tag:
-        return image, "latest"
-    return head, tag
-
-
 def _environment(owner: labels.Owner, replica: ReplicaSpec) -> list[tuple[str, str]]:
     ports = replica.container.ports
     given = {
@@ -391,74 +365,3 @@ def _close_when(stop: threading.Event, stream: Any) -> None:
         stream.close()
 
     threading.Thread(target=wait, name="close-stream", daemon=True).start()
-
-
-def _lines(stream: Any, stop: threading.Event) -> Iterator[LogLine]:
-    rest = b""
-    for chunk in stream:
-        if stop.is_set():
-            return
-        *complete, rest = (rest + chunk).split(b"\n")
-        for raw in complete:
-            yield _line(raw)
-    if rest:
-        yield _line(rest)
-
-
-def _line(raw: bytes) -> LogLine:
-    stamp, space, text = raw.decode(errors="replace").partition(" ")
-    at = _seconds(stamp) if space else None
-    return LogLine(
-        text=text.rstrip("\r") if at is not None else raw.decode(errors="replace"), at=at
-    )
-
-
-def _seconds(stamp: str) -> float | None:
-    """Return an engine time stamp (nanoseconds, Z) as seconds since the epoch."""
-    if not stamp or stamp == _NEVER:
-        return None
-    head, _, fraction = stamp.rstrip("Z").partition(".")
-    try:
-        return datetime.fromisoformat(f"{head}.{(fraction or '0')[:6]:0<6}+00:00").timestamp()
-    except ValueError:
-        return None
-
-
-def _from_inspection(body: dict[str, Any]) -> ContainerInfo:
-    state, found = body["State"], body["Config"]["Labels"]
-    running = state["Running"]
-    created = state["Status"] == "created"
-    status = ContainerState.CREATED if created else ContainerState.EXITED
-    ports = body["Config"].get("ExposedPorts") or {}
-    return ContainerInfo(
-        id=body["Id"],
-        name=body["Name"].lstrip("/"),
-        replica=found[labels.REPLICA],
-        epoch=int(found[labels.EPOCH]),
-        state=ContainerState.RUNNING if running else status,
-        exit_code=None if running or created else state["ExitCode"],
-        oom_killed=bool(state.get("OOMKilled")),
-        started_at=_seconds(state["StartedAt"]),
-        finished_at=None if running else _seconds(state["FinishedAt"]),
-        address=_address(body["NetworkSettings"].get("Networks") or {}),
-        ports=tuple(sorted((int(key.split("/")[0]),) * 2 for key in ports)),
-    )
-
-
-def _from_row(row: dict[str, Any]) -> ContainerInfo:
-    found = row["Labels"]
-    return ContainerInfo(
-        id=row["Id"],
-        name=row["Names"][0].lstrip("/"),
-        replica=found[labels.REPLICA],
-        epoch=int(found[labels.EPOCH]),
-        state=ContainerState.RUNNING,
-        started_at=float(row["Created"]),
-        address=_address((row.get("NetworkSettings") or {}).get("Networks") or {}),
-        ports=tuple(sorted({(p["PrivatePort"],) * 2 for p in row.get("Ports") or ()})),
-    )
-
-
-def _address(networks: dict[str, Any]) -> str:
-    addresses = [network.get("IPAddress") or "" for network in networks.values()]
-    return next((address for address in addresses if address), "127.0.0.1")
