@@ -104,6 +104,8 @@ def _run_stack(home: Path, options: argparse.Namespace) -> None:
             url, command = broker.prepare(home)
             supervisor.add(Child("broker", command, os.environ, home / "logs/broker.log"))
         first_login = _bootstrap(home)
+        if supervisor.is_ending:
+            return
         shared = {**os.environ, "KIJABI_HOME": str(home), "REDIS_URL": url}
         _await_broker(url)
         supervisor.add(_web_child(home, shared, options))

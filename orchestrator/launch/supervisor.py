@@ -177,7 +177,7 @@ def rotate(log: Path) -> None:
 def _die_with(parent: int) -> None:
     """Have the kernel end this process when its parent ends; check that it has not already."""
     # SIGKILL: a child that takes its time would share port, queue and files with its successor.
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
