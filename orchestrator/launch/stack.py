@@ -23,6 +23,7 @@ from orchestrator.launch.locks import OnlyOne
 from orchestrator.launch.supervisor import Child, Supervisor
 
 READY_SECONDS = 60
+NODE_SECONDS = 15
 TRIES_BEFORE_READY = 5
 NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -116,6 +117,8 @@ def _run_stack(home: Path, options: argparse.Namespace) -> None:
         address = f"http://{_shown_host(options.host)}:{options.port}"
         if _await_ready(supervisor, f"{address}/readyz", home):
             (home / "run/server").write_text(address)
+        if not options.no_node:
+            _await_node(supervisor, f"{address}/api/v1/nodes/{options.node_name}/", first_login)
             _introduce(address, first_login)
         supervisor.run()
         _say("ending; containers run on (the next `up` takes them over, `down` stops them)")
@@ -224,6 +227,21 @@ def _await_ready(supervisor: Supervisor, url: str, home: Path) -> bool:
 def _latest_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "it says nothing"
+
+
+def _await_node(supervisor: Supervisor, url: str, login: dict[str, str | None]) -> None:
+    """Wait a moment for the node to join, so that a first deployment finds it there."""
+    token = Path(login["token_file"] or "").read_text().strip()
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+    deadline = time.monotonic() + NODE_SECONDS
+    while time.monotonic() < deadline:
+        supervisor.step(0.1)
+        try:
+            urllib.request.urlopen(request, timeout=2).close()  # noqa: S310, our own address
+        except (urllib.error.URLError, OSError):
+            continue
+        return
+    _say("the node has not joined yet; its log says why if it does not within a minute")
 
 
 def _introduce(address: str, login: dict[str, str | None]) -> None:
