@@ -29,13 +29,33 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-for model in (
-    models.Namespace,
-    models.Deployment,
-    models.Revision,
-    models.Replica,
-    models.Node,
-    models.Job,
-    models.Event,
-):
-    admin.site.register(model, ReadOnlyAdmin)
+@admin.register(models.ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """Tokens by their beginning; deleting one revokes it."""
+
+    list_display = ("name", "prefix", "user", "created_at", "expires_at", "used_at")
+    exclude = ("digest",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Allow whoever may delete rows at all: a leaked token must be revocable."""
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+COLUMNS = {
+    models.Namespace: ("name", "deleting", "created_at"),
+    models.Deployment: ("__str__", "phase", "replicas", "revision", "generation", "settled"),
+    models.Revision: ("deployment", "number", "desired", "author", "created_at", "completed_at"),
+    models.Replica: ("uid", "deployment", "slot", "node", "phase", "ready", "reason"),
+    models.Node: ("name", "state", "cordoned", "seen_at"),
+    models.Job: ("uid", "operation", "node", "replica_uid", "state", "attempts", "created_at"),
+    models.Event: ("id", "at", "reason", "severity", "actor", "message"),
+}
+FOLLOWED = {
+    models.Revision: ("deployment",),
+    models.Replica: ("deployment", "node"),
+    models.Job: ("node",),
+}
+
+for model, columns in COLUMNS.items():
+    options = {"list_display": columns, "list_select_related": FOLLOWED.get(model, ())}
+    admin.site.register(model, type(f"{model.__name__}Admin", (ReadOnlyAdmin,), options))

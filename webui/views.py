@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from orchestrator.queries import deployments, records
+from orchestrator.queries import deployments, events, nodes, replicas
 
 SHOWN = 200
 
@@ -17,9 +17,9 @@ SHOWN = 200
 def overview(request: HttpRequest) -> HttpResponse:
     """Show every deployment and node, and what happened latest."""
     page = {
-        "deployments": deployments.select()[:SHOWN],
-        "nodes": records.nodes()[:SHOWN],
-        "events": records.events({})[:20],
+        "deployments": deployments.select({})[:SHOWN],
+        "nodes": nodes.select()[:SHOWN],
+        "events": events.select({})[:20],
     }
     return render(request, "webui/overview.html", page)
 
@@ -34,8 +34,8 @@ def deployment(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     wanted = {"namespace": namespace, "deployment": name}
     page = {
         "deployment": record,
-        "replicas": records.replicas(wanted)[:SHOWN],
+        "replicas": replicas.select(wanted)[:SHOWN],
         "revisions": deployments.revisions(namespace, name),
-        "events": records.events(wanted)[:50],
+        "events": events.select(wanted)[:50],
     }
     return render(request, "webui/deployment.html", page)

@@ -48,6 +48,7 @@ class LogStreams:
             else:
                 runtime, name = found
                 if request.follow:
+                    self._begin(request)
                     self._watch_wanted(request, stop)
                 lines = runtime.logs(name, tail=request.tail, follow=request.follow, stop=stop)
                 self._copy(request, lines)
@@ -59,6 +60,13 @@ class LogStreams:
             stop.set()
             self._free.release()
             self._end(request, error)
+
+    def _begin(self, request: LogRequest) -> None:
+        """Say at once that this node serves the request: a quiet container writes no line."""
+        connection = self._connect()
+        key = f"logs:{request.uid}"
+        connection.xadd(key, {"begin": "1"})
+        connection.expire(key, KEPT_SECONDS)
 
     def _copy(self, request: LogRequest, lines: Iterable[LogLine]) -> None:
         connection = self._connect()

@@ -1,25 +1,22 @@
-"""Request bodies as text or plain values, and what every changing view shares."""
+"""Request bodies as text or plain values, and the words a request says about itself."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import IO, Any
 
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from orchestrator.api.errors import KeyReused
+from orchestrator.api.errors import BodyTooLarge, BodyUnreadable
 from orchestrator.manifests import documents
 from orchestrator.manifests.manifest import Manifest, from_object
-from orchestrator.operations import answers
+from orchestrator.manifests.problems import ManifestInvalid
 from orchestrator.operations.events import Change
 
-REPLAYED = "Idempotent-Replayed"
+TRUE = {"1", "true", "yes"}
+LARGEST_ID = 2**63 - 1
 
 
 class _TextParser(BaseParser):
@@ -28,19 +25,16 @@ class _TextParser(BaseParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None
     ) -> Any:
-        """Return the body."""
+        """Return the body.
+
+        Raises:
+            BodyTooLarge: it has more than 1 MiB.
+        """
         del media_type, parser_context
         body = stream.read(documents.MAX_BYTES + 1)
         if len(body) > documents.MAX_BYTES:
-            raise TooLarge
+            raise BodyTooLarge
         return body
-
-
-class TooLarge(exceptions.APIException):
-    """The body is larger than a manifest may be."""
-
-    status_code = 413
-    default_detail = "the body has more than 1 MiB"
 
 
 def _parser(name: str, kind: str) -> type[BaseParser]:
@@ -72,80 +66,79 @@ def value_of(request: Request) -> Any:
     """Return the one JSON or YAML document of the body; an empty body is an empty object.
 
     Raises:
-        ManifestInvalid: it cannot be read.
-        ParseError: there is more than one.
+        BodyUnreadable: it is neither, or there is more than one.
     """
-    found = documents.load(text_of(request))
+    try:
+        found = documents.load(text_of(request))
+    except ManifestInvalid as error:
+        raise BodyUnreadable(error.problems) from None
     if len(found) > 1:
         raise exceptions.ParseError("the body must hold one document")
     return found[0].value if found else {}
 
 
-def manifest_in(namespace: str, value: Any) -> Manifest:
-    """Return a manifest sent to a namespace's address; a namespace it names must be that one."""
-    if isinstance(value, dict) and isinstance(value.get("metadata"), dict):
-        named = value["metadata"].setdefault("namespace", namespace)
-        if named != namespace:
-            raise exceptions.ParseError(
-                f'the manifest names namespace "{named}", the address "{namespace}"'
-            )
+def object_of(request: Request) -> dict[str, Any]:
+    """Return the body as an object.
+
+    Raises:
+        ParseError: it is something else.
+    """
+    value = value_of(request)
+    if not isinstance(value, dict):
+        raise exceptions.ParseError("the body must be an object, such as {}")
+    return value
+
+
+def deployment_in(namespace: str, value: dict[str, Any], name: str = "") -> Manifest:
+    """Return the manifest of a deployment sent to an address; what it names must be that.
+
+    Raises:
+        ParseError: it is of something else, or of something somewhere else.
+        ManifestInvalid: it is not valid.
+    """
+    if value.get("kind", "Deployment") != "Deployment":
+        raise exceptions.ParseError("only manifests of kind Deployment can be sent here")
+    metadata = value.get("metadata")
+    if isinstance(metadata, dict):
+        for key, wanted in (("namespace", namespace), ("name", name)):
+            stated = metadata.get(key) or wanted
+            if wanted and stated != wanted:
+                raise exceptions.ParseError(
+                    f"metadata.{key} is {stated!r} in the manifest and {wanted!r} in the address"
+                )
+            if stated:
+                metadata[key] = stated
     return from_object(value)
 
 
-def expected_generation(request: Request, value: Any = None) -> int | None:
-    """Return the generation a change depends on: If-Match, `?generation=` or the body's field."""
+def is_asked(request: Request, name: str) -> bool:
+    """Tell whether a switch such as `?dry_run=true` is on."""
+    return request.query_params.get(name, "").lower() in TRUE
+
+
+def number_of(text: str, name: str, *, at_most: int = LARGEST_ID) -> int:
+    """Return a count or id given as text.
+
+    Raises:
+        ParseError: it is not a whole number in range.
+    """
+    # Not isdigit(): it takes "²", which int() refuses; and int() refuses thousands of digits.
+    if not text.isascii() or not text.isdecimal() or len(text) > 19 or int(text) > at_most:
+        raise exceptions.ParseError(
+            f"{name}={text[:40]!r} is not a whole number from 0 to {at_most}"
+        )
+    return int(text)
+
+
+def expected_generation(request: Request, value: dict[str, Any] | None = None) -> int | None:
+    """Return the generation a change depends on: If-Match, `?generation=` or the body's field.
+
+    Raises:
+        ParseError: it is not a number.
+    """
     stated = request.headers.get("If-Match") or request.query_params.get("generation")
-    if stated is None and isinstance(value, dict):
+    if stated is None and value is not None:
         stated = value.get("generation")
     if stated is None or stated == "*":
         return None
-    try:
-        return int(str(stated).strip('W/" '))
-    except ValueError:
-        raise exceptions.ParseError(f"{stated!r} is not a generation; send a number") from None
-
-
-class ChangingView(APIView):
-    """A view whose changes may be repeated safely with an `Idempotency-Key`.
-
-    The answer is kept in the same transaction as the effect, so neither exists without the other.
-    Only successes are kept: a refused request changed nothing and may simply be sent again.
-    """
-
-    parser_classes = TEXT_PARSERS
-
-    def dispatch(self, request: Any, *arguments: Any, **options: Any) -> Any:
-        """Serve the request, or repeat the answer it got before."""
-        key = request.headers.get("Idempotency-Key", "")
-        if not key or request.method in {"GET", "HEAD", "OPTIONS"}:
-            return super().dispatch(request, *arguments, **options)
-        digest = hashlib.sha256(
-            b"\n".join([request.method.encode(), request.get_full_path().encode(), request.body])
-        ).hexdigest()
-        self._key, self._digest = key[:255], digest
-        try:
-            return super().dispatch(request, *arguments, **options)
-        except IntegrityError:
-            # Another request with the same key was served at the same moment; its answer stands.
-            return super().dispatch(request, *arguments, **options)
-
-    _key = ""
-    _digest = ""
-
-    def change(self, request: Request, make: Any) -> Response:
-        """Run `make()` once for its key; it returns the body and status of the answer."""
-        if not self._key:
-            body, status = make()
-            return Response(body, status=status)
-        with transaction.atomic():
-            kept = answers.find(request.user, self._key)
-            if kept is not None:
-                if kept.request_digest != self._digest:
-                    raise KeyReused
-                return Response(kept.body, status=kept.status, headers={REPLAYED: "true"})
-            body, status = make()
-            answer = Response(body, status=status)
-            answers.keep(
-                request.user, self._key, self._digest, status=status, body=body, now=timezone.now()
-            )
-            return answer
+    return number_of(str(stated).removeprefix("W/").strip('" '), "generation")

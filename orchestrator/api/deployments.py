@@ -1,105 +1,138 @@
-"""Deployments over HTTP."""
+"""Deployments over HTTP: lists, single ones, manifests and revisions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.generics import ListAPIView
+from rest_framework import exceptions, fields, renderers, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrator.api import shapes
 from orchestrator.api.bodies import (
-    ChangingView,
     change_of,
+    deployment_in,
     expected_generation,
-    manifest_in,
-    text_of,
-    value_of,
+    is_asked,
+    object_of,
 )
+from orchestrator.api.views import Answer, ApiView, ChangingView, ListView
+from orchestrator.core.plan import DeploymentPhase
 from orchestrator.manifests import deployment as manifests
-from orchestrator.manifests.manifest import parse
-from orchestrator.operations import applying, deployments
-from orchestrator.operations.deployments import DeploymentNotFound
+from orchestrator.operations import deployments
+from orchestrator.operations.deployments import DeploymentNotFound, NamespaceNotFound
 from orchestrator.queries import deployments as queries
+from orchestrator.queries import namespaces
 
-TRUE = {"1", "true", "yes"}
-_FILTERS = [OpenApiParameter(name, str) for name in ("namespace", "phase", "search")]
-_GENERATION = [OpenApiParameter("generation", int, description="409 unless it is still this one")]
+MANIFEST_BODY = {"application/json": OpenApiTypes.OBJECT, "application/yaml": OpenApiTypes.STR}
+_IF_MATCH = OpenApiParameter(
+    "generation", int, description="409 unless it is still this one; as the header If-Match"
+)
+_FILTERS = [
+    OpenApiParameter("phase", enum=list(DeploymentPhase)),
+    OpenApiParameter("search", description="part of the name"),
+    OpenApiParameter("label", description="labels it has: `app=web,tier=front`"),
+]
 
 
-def _shown(namespace: str, name: str) -> dict[str, Any]:
+class StatusShape(serializers.Serializer[Any]):
+    """How a deployment does."""
+
+    phase = fields.CharField()
+    message = fields.CharField()
+    replicas = fields.IntegerField()
+    ready = fields.IntegerField()
+    available = fields.IntegerField()
+    updated = fields.IntegerField()
+    revision = fields.IntegerField()
+
+
+class DeploymentShape(serializers.Serializer[Any]):
+    """A deployment; `spec` is the manifest's with every default."""
+
+    namespace = fields.CharField()
+    name = fields.CharField()
+    generation = fields.IntegerField()
+    observed_generation = fields.IntegerField()
+    labels = fields.DictField(child=fields.CharField())
+    spec = fields.DictField()
+    status = StatusShape(source="*")
+    paused = fields.BooleanField()
+    deleting = fields.BooleanField()
+    created_at = fields.DateTimeField()
+    changed_at = fields.DateTimeField()
+
+
+class RevisionShape(serializers.Serializer[Any]):
+    """A revision; `diff` is against the one before it."""
+
+    number = fields.IntegerField()
+    image = fields.CharField()
+    author = fields.CharField()
+    reason = fields.CharField()
+    is_rollback = fields.BooleanField()
+    current = fields.BooleanField()
+    desired = fields.IntegerField()
+    created_at = fields.DateTimeField()
+    completed_at = fields.DateTimeField(allow_null=True)
+    failed_at = fields.DateTimeField(allow_null=True)
+    template = fields.DictField()
+    diff = fields.CharField()
+
+
+def shown(namespace: str, name: str) -> dict[str, Any]:
+    """Return the body for one deployment.
+
+    Raises:
+        DeploymentNotFound: there is none.
+    """
     record = queries.get(namespace, name)
     if record is None:
         raise DeploymentNotFound(namespace, name)
-    return dict(shapes.DeploymentShape(record).data)
+    return dict(DeploymentShape(record).data)
 
 
-class Apply(ChangingView):
-    """Make, change or delete everything a text of manifests names."""
-
-    @extend_schema(
-        request={"application/yaml": OpenApiTypes.STR, "application/json": OpenApiTypes.OBJECT},
-        parameters=[OpenApiParameter("dry_run", bool)],
-        responses=shapes.ResultsShape,
-    )
-    def post(self, request: Request) -> Response:
-        """Apply manifests: all of them or none."""
-        wanted = parse(text_of(request))
-        dry_run = request.query_params.get("dry_run", "").lower() in TRUE
-
-        def make() -> tuple[Any, int]:
-            saved = applying.apply(wanted, change_of(request), dry_run=dry_run)
-            return {"results": shapes.SavedShape(saved, many=True).data}, 200
-
-        return self.change(request, make)
-
-    @extend_schema(request=None, responses=shapes.ResultsShape)
-    def delete(self, request: Request) -> Response:
-        """Delete what manifests name; the body is the same text as for POST."""
-        wanted = parse(text_of(request))
-
-        def make() -> tuple[Any, int]:
-            saved = applying.delete(wanted, change_of(request))
-            return {"results": shapes.SavedShape(saved, many=True).data}, 200
-
-        return self.change(request, make)
-
-
-class Deployments(ListAPIView):  # type: ignore[type-arg]
+class Deployments(ListView):
     """Deployments of all namespaces."""
 
-    serializer_class = shapes.DeploymentShape
+    filters: Mapping[str, tuple[str, ...]] = {
+        "namespace": (),
+        "phase": tuple(DeploymentPhase),
+        "search": (),
+    }
 
-    @extend_schema(parameters=_FILTERS, operation_id="deployments_list_all")
-    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
-        """List deployments."""
-        wanted = {key: request.query_params.get(key, "") for key in ("phase", "search")}
-        namespace = options.get("namespace") or request.query_params.get("namespace", "")
-        rows = self.paginate_queryset(queries.select(namespace=namespace, **wanted))
-        records = queries.records(rows or [])
-        return self.get_paginated_response(shapes.DeploymentShape(records, many=True).data)
+    @extend_schema(
+        parameters=[*_FILTERS, OpenApiParameter("namespace")],
+        responses=DeploymentShape(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """List deployments of all namespaces."""
+        return self.page(queries.select(self.wanted(request), _labels(request)), DeploymentShape)
 
 
-class NamespaceDeployments(ChangingView, Deployments):
+class NamespaceDeployments(ChangingView, ListView):
     """Deployments of one namespace."""
 
-    @extend_schema(parameters=_FILTERS, operation_id="deployments_list")
-    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
-        """List deployments."""
-        return super().get(request, *arguments, **options)
+    filters: Mapping[str, tuple[str, ...]] = {"phase": tuple(DeploymentPhase), "search": ()}
 
-    @extend_schema(request=OpenApiTypes.OBJECT, responses={201: shapes.DeploymentShape})
+    @extend_schema(parameters=_FILTERS, responses=DeploymentShape(many=True))
+    def get(self, request: Request, namespace: str) -> Response:
+        """List the deployments of one namespace."""
+        if namespaces.get(namespace) is None:
+            raise NamespaceNotFound(namespace)
+        wanted = {**self.wanted(request), "namespace": namespace}
+        return self.page(queries.select(wanted, _labels(request)), DeploymentShape)
+
+    @extend_schema(request=MANIFEST_BODY, responses={201: DeploymentShape})
     def post(self, request: Request, namespace: str) -> Response:
         """Create a deployment from a manifest."""
-        manifest = manifest_in(namespace, value_of(request))
+        manifest = deployment_in(namespace, object_of(request))
 
-        def make() -> tuple[Any, int]:
+        def make() -> Answer:
             row = deployments.create(manifest, change_of(request))
-            return _shown(row.namespace_id, row.name), 201
+            return shown(row.namespace_id, row.name), 201
 
         return self.change(request, make)
 
@@ -107,177 +140,104 @@ class NamespaceDeployments(ChangingView, Deployments):
 class Deployment(ChangingView):
     """One deployment."""
 
-    @extend_schema(responses=shapes.DeploymentShape)
+    @extend_schema(responses=DeploymentShape)
     def get(self, request: Request, namespace: str, name: str) -> Response:
         """Return the deployment; the ETag is its generation."""
         del request
-        body = _shown(namespace, name)
+        body = shown(namespace, name)
         return Response(body, headers={"ETag": f'"{body["generation"]}"'})
 
-    @extend_schema(
-        request=OpenApiTypes.OBJECT, parameters=_GENERATION, responses=shapes.DeploymentShape
-    )
+    @extend_schema(request=MANIFEST_BODY, parameters=[_IF_MATCH], responses=DeploymentShape)
     def put(self, request: Request, namespace: str, name: str) -> Response:
         """Replace the manifest, or create the deployment."""
-        value = value_of(request)
-        if isinstance(value, dict) and isinstance(value.get("metadata"), dict):
-            value["metadata"].setdefault("name", name)
-        manifest = manifest_in(namespace, value)
-        if manifest.name != name:
-            raise deployments.DeploymentBusy(
-                f'the manifest is of "{manifest.name}", the address of "{name}"'
-            )
+        manifest = deployment_in(namespace, object_of(request), name)
         expected = expected_generation(request)
 
-        def make() -> tuple[Any, int]:
+        def make() -> Answer:
             deployments.replace(manifest, change_of(request), generation=expected)
-            return _shown(namespace, name), 200
+            return shown(namespace, name), 200
 
         return self.change(request, make)
 
     @extend_schema(
-        request=OpenApiTypes.OBJECT, parameters=_GENERATION, responses=shapes.DeploymentShape
+        request={"application/merge-patch+json": OpenApiTypes.OBJECT},
+        parameters=[_IF_MATCH],
+        responses=DeploymentShape,
     )
     def patch(self, request: Request, namespace: str, name: str) -> Response:
-        """Apply a JSON merge patch (RFC 7396) to the manifest."""
-        merge, expected = value_of(request), expected_generation(request)
+        """Apply a JSON merge patch (RFC 7396) to the manifest as it was written."""
+        merge, expected = object_of(request), expected_generation(request)
 
-        def make() -> tuple[Any, int]:
-            change = change_of(request)
-            deployments.patch(namespace, name, merge, change, generation=expected)
-            return _shown(namespace, name), 200
+        def make() -> Answer:
+            deployments.patch(namespace, name, merge, change_of(request), generation=expected)
+            return shown(namespace, name), 200
 
         return self.change(request, make)
 
-    @extend_schema(responses={202: shapes.DeploymentShape})
+    @extend_schema(request=None, parameters=[_IF_MATCH], responses={202: DeploymentShape})
     def delete(self, request: Request, namespace: str, name: str) -> Response:
         """Stop every replica, then forget the deployment."""
+        expected = expected_generation(request)
 
-        def make() -> tuple[Any, int]:
-            deployments.delete(namespace, name, change_of(request))
-            return _shown(namespace, name), 202
+        def make() -> Answer:
+            deployments.delete(namespace, name, change_of(request), generation=expected)
+            return shown(namespace, name), 202
 
         return self.change(request, make)
 
 
-class Manifest(ChangingView):
+class YamlRenderer(renderers.BaseRenderer):
+    """Answers in YAML to whoever accepts it; problems stay JSON, as their content type says."""
+
+    media_type = "application/yaml"
+    format = "yaml"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """Return the text."""
+        context = renderer_context or {}
+        if context["response"].exception:
+            return bytes(renderers.JSONRenderer().render(data, accepted_media_type, context))
+        return manifests.to_yaml(data).encode()
+
+
+class Manifest(ApiView):
     """The manifest of one deployment."""
 
+    renderer_classes = [renderers.JSONRenderer, YamlRenderer]
+
     @extend_schema(
-        parameters=[OpenApiParameter("written", bool), OpenApiParameter("as", str)],
+        parameters=[OpenApiParameter("written", bool, description="as written, no defaults")],
         responses=OpenApiTypes.OBJECT,
     )
-    def get(self, request: Request, namespace: str, name: str) -> HttpResponse:
-        """Return it with every default (or as written), as JSON, or YAML with `?as=yaml`."""
-        written = request.query_params.get("written", "").lower() in TRUE
+    def get(self, request: Request, namespace: str, name: str) -> Response:
+        """Return it with every default, or as it was written; in JSON or YAML, as accepted."""
+        written = is_asked(request, "written")
         manifest = queries.manifest_of(namespace, name, written=written)
         if manifest is None:
             raise DeploymentNotFound(namespace, name)
-        if request.query_params.get("as") == "yaml":
-            return HttpResponse(manifests.to_yaml(manifest), content_type="application/yaml")
         return Response(manifest)
 
 
-class _Verb(ChangingView):
-    """A change that needs few words."""
-
-    def _run(self, request: Request, namespace: str, name: str, make: Any) -> Response:
-        def answer() -> tuple[Any, int]:
-            make()
-            return _shown(namespace, name), 200
-
-        return self.change(request, answer)
-
-    def _words(self, request: Request, shape: Any) -> dict[str, Any]:
-        serializer = shape(data=value_of(request))
-        serializer.is_valid(raise_exception=True)
-        return dict(serializer.validated_data)
-
-
-class Scale(_Verb):
-    """How many replicas are wanted."""
-
-    @extend_schema(request=shapes.ScaleShape, responses=shapes.DeploymentShape)
-    def post(self, request: Request, namespace: str, name: str) -> Response:
-        """Set the number of replicas."""
-        value = value_of(request)
-        words, expected = (
-            self._words(request, shapes.ScaleShape),
-            expected_generation(request, value),
-        )
-        change = change_of(request)
-        return self._run(
-            request,
-            namespace,
-            name,
-            lambda: deployments.scale(
-                namespace, name, words["replicas"], change, generation=expected
-            ),
-        )
-
-
-class Rollback(_Verb):
-    """Going back."""
-
-    @extend_schema(request=shapes.RollbackShape, responses=shapes.DeploymentShape)
-    def post(self, request: Request, namespace: str, name: str) -> Response:
-        """Return to an earlier revision, as a new one."""
-        words = self._words(request, shapes.RollbackShape)
-        change = change_of(request, words.get("reason", ""))
-        target = words.get("revision")
-        return self._run(
-            request,
-            namespace,
-            name,
-            lambda: deployments.rollback(namespace, name, change, to_revision=target),
-        )
-
-
-class Pause(_Verb):
-    """Holding a rollout."""
-
-    @extend_schema(request=shapes.ReasonShape, responses=shapes.DeploymentShape)
-    def post(self, request: Request, namespace: str, name: str) -> Response:
-        """Hold the rollout; scaling and repair go on."""
-        change = change_of(request, self._words(request, shapes.ReasonShape).get("reason", ""))
-        return self._run(
-            request, namespace, name, lambda: deployments.pause(namespace, name, change)
-        )
-
-
-class Resume(_Verb):
-    """Going on."""
-
-    @extend_schema(request=shapes.ReasonShape, responses=shapes.DeploymentShape)
-    def post(self, request: Request, namespace: str, name: str) -> Response:
-        """Go on with a held rollout."""
-        change = change_of(request, self._words(request, shapes.ReasonShape).get("reason", ""))
-        return self._run(
-            request, namespace, name, lambda: deployments.resume(namespace, name, change)
-        )
-
-
-class Restart(_Verb):
-    """Making everything new."""
-
-    @extend_schema(request=shapes.ReasonShape, responses=shapes.DeploymentShape)
-    def post(self, request: Request, namespace: str, name: str) -> Response:
-        """Replace every replica, as a rollout."""
-        change = change_of(request, self._words(request, shapes.ReasonShape).get("reason", ""))
-        return self._run(
-            request, namespace, name, lambda: deployments.restart(namespace, name, change)
-        )
-
-
-class Revisions(ChangingView):
+class Revisions(ListView):
     """The history of one deployment."""
 
-    @extend_schema(responses=shapes.RevisionShape(many=True))
+    @extend_schema(responses=RevisionShape(many=True))
     def get(self, request: Request, namespace: str, name: str) -> Response:
         """Return every revision, newest first."""
         del request
         found = queries.revisions(namespace, name)
         if found is None:
             raise DeploymentNotFound(namespace, name)
-        body = shapes.RevisionShape(found, many=True).data
-        return Response({"count": len(body), "next": None, "previous": None, "results": body})
+        return self.page(found, RevisionShape)
+
+
+def _labels(request: Request) -> dict[str, str]:
+    pairs = [pair for pair in request.query_params.get("label", "").split(",") if pair]
+    if not all("=" in pair for pair in pairs):
+        raise exceptions.ParseError("label is written as key=value, several with commas between")
+    return dict(pair.split("=", 1) for pair in pairs)

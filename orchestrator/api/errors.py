@@ -6,19 +6,22 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
-from django.db import DatabaseError, OperationalError
-from django.http import HttpRequest, JsonResponse
-from rest_framework import exceptions
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.urls import Resolver404, resolve
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.exceptions import APIException, NotFound, ParseError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from orchestrator.manifests.problems import ManifestInvalid
+from orchestrator.manifests.problems import ManifestInvalid, Problem
 from orchestrator.operations import deployments, namespaces, nodes, replicas, revisions
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+DATABASE_RETRY_SECONDS = "2"
 
 STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (ManifestInvalid, 422, "The manifest is not valid"),
@@ -33,37 +36,61 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (namespaces.NamespaceInUse, 409, "Not possible now"),
     (replicas.ReplicaNotRunning, 409, "Not possible now"),
     (RequestDataTooBig, 413, "The body is too large"),
+    (SuspiciousOperation, 400, "Bad request"),
+    (UnreadablePostError, 400, "Bad request"),
     (OperationalError, 503, "The database does not answer"),
-    (DatabaseError, 503, "The database failed"),
+    (InterfaceError, 503, "The database does not answer"),
 )
 
 
-class KeyReused(exceptions.APIException):
+class KeyReused(APIException):
     """An Idempotency-Key came back with another request."""
 
     status_code = 422
     default_detail = "this Idempotency-Key was used for another request; use a fresh one"
 
 
+class BodyTooLarge(APIException):
+    """The body is larger than a manifest may be."""
+
+    status_code = 413
+    default_detail = "the body has more than 1 MiB"
+
+
+class BodyUnreadable(ParseError):
+    """The body is neither JSON nor YAML; `problems` say where it stops making sense."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(str(item) for item in problems))
+        self.problems = problems
+
+
 def problem_response(error: Exception, context: dict[str, Any]) -> Response:
     """Return the problem for any exception of a view (DRF's exception handler)."""
-    status, title = next(
-        ((code, words) for kind, code, words in STATUSES if isinstance(error, kind)), (0, "")
-    )
-    if status:
-        body = problem(status, title, _detail(error, status))
-        if isinstance(error, ManifestInvalid):
-            body["problems"] = [asdict(item) for item in error.problems]
-        headers = {"Retry-After": "2"} if status == 503 else None
-        return Response(body, status=status, content_type=CONTENT_TYPE, headers=headers)
     known = exception_handler(error, context)
     if known is None:
-        logger.error("A request failed", exc_info=error)
-        body = problem(500, "The server failed", "this is our mistake; the server's log says more")
-        return Response(body, status=500, content_type=CONTENT_TYPE)
-    known.data = problem(known.status_code, known.status_text, _sentence(known.data))
+        body, headers = _own(error)
+        known = Response(body, status=body["status"], headers=headers)
+    else:
+        known.data = problem(known.status_code, known.status_text, _sentence(known.data))
+    if request := context.get("request"):
+        known.data["instance"] = request.path
+    if isinstance(error, ManifestInvalid | BodyUnreadable):
+        known.data["problems"] = [asdict(item) for item in error.problems]
     known.content_type = CONTENT_TYPE
     return known
+
+
+def plain_response(error: Exception, request: HttpRequest) -> HttpResponse:
+    """Return the problem for any exception of a view that is not DRF's."""
+    answer = problem_response(error, {"request": request})
+    plain = JsonResponse(answer.data, status=answer.status_code, content_type=CONTENT_TYPE)
+    for name, value in answer.headers.items():
+        if name != "Content-Type":
+            plain[name] = value
+    if plain.status_code == 401:
+        plain["WWW-Authenticate"] = "Bearer"
+    return plain
 
 
 def problem(status: int, title: str, detail: str) -> dict[str, Any]:
@@ -71,19 +98,29 @@ def problem(status: int, title: str, detail: str) -> dict[str, Any]:
     return {"type": "about:blank", "title": title, "status": status, "detail": detail}
 
 
-def not_found(request: HttpRequest, *_: object, **__: object) -> JsonResponse:
-    """Answer an address below /api/ that leads nowhere."""
-    body = problem(404, "Not found", f"there is nothing at {request.path}; see /api/docs/")
-    return JsonResponse(body, status=404, content_type=CONTENT_TYPE)
+@csrf_exempt
+def not_found(request: HttpRequest) -> HttpResponse:
+    """Answer an address below /api/ that leads nowhere; nothing is done, so no token is needed."""
+    hint = "see /api/docs/"
+    if not request.path.endswith("/"):
+        try:
+            if resolve(f"{request.path}/").func is not not_found:
+                hint = f"did you mean {request.path}/ (addresses end with a slash)?"
+        except Resolver404:
+            pass
+    return plain_response(NotFound(f"there is nothing at {request.path}; {hint}"), request)
 
 
-def _detail(error: Exception, status: int) -> str:
-    if status == 503:
-        logger.error("The database failed", exc_info=error)
-        return "nothing was changed; try again in a moment"
-    if status == 413:
-        return "at most 1 MiB is accepted"
-    return str(error)
+def _own(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    for kind, status, title in STATUSES:
+        if isinstance(error, kind):
+            if status != 503:
+                return problem(status, title, str(error)), {}
+            logger.error("The database failed", exc_info=error)
+            detail = "nothing was changed; try again in a moment"
+            return problem(status, title, detail), {"Retry-After": DATABASE_RETRY_SECONDS}
+    logger.error("A request failed", exc_info=error)
+    return problem(500, "The server failed", "this is our mistake; the server's log says more"), {}
 
 
 def _sentence(data: object) -> str:

@@ -2,139 +2,213 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio as redis
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connections
-from django.http import (
-    HttpRequest,
-    HttpResponse,
-    HttpResponseBase,
-    JsonResponse,
-    StreamingHttpResponse,
-)
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from redis.exceptions import RedisError
+from rest_framework import exceptions
+from rest_framework.request import Request
 
-from orchestrator.api.errors import CONTENT_TYPE, problem
-from orchestrator.api.permissions import may
-from orchestrator.operations import accounts, log_requests
-from orchestrator.operations.accounts import Role
-from orchestrator.queries import records
-from orchestrator.queries.records import LogSource
+from orchestrator.api.authentication import BearerAuthentication
+from orchestrator.api.bodies import is_asked, number_of
+from orchestrator.api.errors import plain_response
+from orchestrator.api.permissions import may, needed_role
+from orchestrator.operations import log_requests
+from orchestrator.operations.replicas import ReplicaNotFound
+from orchestrator.queries import replicas as queries
+from orchestrator.queries.replicas import LogSource
 
-TRUE = {"1", "true", "yes"}
-FIRST_ANSWER_MS = 5000
+FIRST_ANSWER_SECONDS = 5.0
 BLOCK_MS = 3000
 WANTED_SECONDS = 10
+MOST_LINES = 100_000
 TEXT = "text/plain; charset=utf-8"
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
+class BrokerDown(exceptions.APIException):
+    """A live log travels through the broker."""
+
+    status_code = 503
+    default_detail = "the broker does not answer, and logs of running replicas need it"
+
+
+class NodeRefused(exceptions.APIException):
+    """The node answered that it cannot show the log."""
+
+    status_code = 502
+
+
+class NodeSilent(exceptions.APIException):
+    """The node did not answer in time."""
+
+    status_code = 504
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody wants to read."""
+
+    source: LogSource
+    tail: int | None
+    follow: bool
+    previous: bool
+
+
 async def logs(request: HttpRequest, uid: str) -> HttpResponseBase:
     """Return the latest lines (`?tail=`), those to come (`?follow=true`), or the previous run's."""
-    refusal, source, tail = await sync_to_async(_prepare)(request, uid)
-    if refusal is not None or source is None:
-        return refusal or _refuse(404, "Not found", f'replica "{uid}" does not exist')
-    previous = request.GET.get("previous", "").lower() in TRUE
-    if previous or not source.is_live:
-        return _kept(source, tail)
-    return await _live(source, tail, follow=request.GET.get("follow", "").lower() in TRUE)
+    try:
+        wish = await sync_to_async(_wish)(request, uid)
+        if wish.previous or not wish.source.is_live:
+            return _kept(wish)
+        return await _live(wish)
+    except Exception as error:  # noqa: BLE001, this view has no other exception handler
+        return plain_response(error, request)
 
 
-def _prepare(
-    request: HttpRequest, uid: str
-) -> tuple[HttpResponse | None, LogSource | None, int | None]:
+def _wish(plain: HttpRequest, uid: str) -> Wish:
     """Check who asks and for what; the database connection is given back before any waiting."""
     try:
-        if request.method != "GET":
-            return _refuse(405, "Method not allowed", "a log can only be read"), None, None
-        if not may(_user(request), Role.VIEWER):
-            refusal = _refuse(401, "Unauthorized", "log in, or send a valid API token")
-            refusal["WWW-Authenticate"] = "Bearer"
-            return refusal, None, None
-        tail = request.GET.get("tail", "200")
-        if not tail.isdigit() and tail != "all":
-            detail = f"tail={tail[:20]!r} is neither a number nor all"
-            return _refuse(400, "Bad request", detail), None, None
-        return None, records.log_source(uid), None if tail == "all" else int(tail)
+        request = Request(plain)
+        if request.method not in {"GET", "HEAD"}:
+            raise exceptions.MethodNotAllowed(str(request.method))
+        _check_access(plain, request)
+        if "\x00" in uid:
+            raise ReplicaNotFound("?")
+        tail = request.query_params.get("tail", "200")
+        lines = None if tail == "all" else number_of(tail, "tail", at_most=MOST_LINES)
+        source = queries.log_source(uid)
+        if source is None:
+            raise ReplicaNotFound(uid)
+        return Wish(
+            source=source,
+            tail=lines,
+            follow=is_asked(request, "follow"),
+            previous=is_asked(request, "previous"),
+        )
     finally:
-        connections.close_all()
+        for connection in connections.all(initialized_only=True):
+            if not connection.in_atomic_block:
+                connection.close()
 
 
-def _user(request: HttpRequest) -> Any:
-    word, _, token = request.headers.get("Authorization", "").partition(" ")
-    if word.lower() == "bearer":
-        found = accounts.user_of_token(token.strip(), now=timezone.now())
-        if found is not None:
-            return found
-    return request.user
+def _check_access(plain: HttpRequest, request: Request) -> None:
+    """Ask the same table as every other view; a token counts, or else the session's login."""
+    by_token = BearerAuthentication().authenticate(request)
+    user: object = plain.user if by_token is None else by_token[0]
+    if not getattr(user, "is_authenticated", False):
+        raise exceptions.NotAuthenticated
+    needed = needed_role("replica-logs", "GET")
+    if needed is None or not may(user, needed):
+        raise exceptions.PermissionDenied(f"this needs the role {needed}")
 
 
-def _kept(source: LogSource, tail: int | None) -> HttpResponse:
+def _kept(wish: Wish) -> HttpResponse:
+    source, tail = wish.source, wish.tail
     if source.died_at is None:
-        return _refuse(404, "Not found", f"no earlier run of replica {source.uid} is known")
+        raise exceptions.NotFound(f"no earlier run of replica {source.uid} is known")
     lines = source.kept.splitlines()
     shown = lines if tail is None else lines[-tail:] if tail else []
     return HttpResponse("".join(f"{line}\n" for line in shown), content_type=TEXT)
 
 
-async def _live(source: LogSource, tail: int | None, *, follow: bool) -> HttpResponseBase:
-    asked = uuid.uuid4().hex
-    connection = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10)
+async def _live(wish: Wish) -> HttpResponseBase:
+    stream = _LogStream(wish)
     try:
-        if follow:
-            await connection.set(f"logs:{asked}:wanted", "1", ex=WANTED_SECONDS)
+        first = await stream.begin()
+    except (RedisError, OSError):
+        await stream.end()
+        raise BrokerDown from None
+    except BaseException:
+        await stream.end()
+        raise
+    headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+    return StreamingHttpResponse(stream.lines(first), content_type=TEXT, headers=headers)
+
+
+class _LogStream:
+    """One request to a node and the short-lived Redis stream its answer comes through."""
+
+    def __init__(self, wish: Wish) -> None:
+        self._wish = wish
+        self._uid = uuid.uuid4().hex
+        self._latest = "0"
+        self._redis = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10)
+
+    async def begin(self) -> Entries:
+        """Send the request and return the first entries of the answer.
+
+        Raises:
+            BrokerDown: the request could not be sent.
+            NodeSilent: nothing came in time.
+            NodeRefused: the node cannot show the log.
+        """
+        wish = self._wish
+        await self._renew()
         sent = await sync_to_async(log_requests.send)(
-            source.node, asked, source.uid, tail=tail, follow=follow
+            wish.source.node, self._uid, wish.source.uid, tail=wish.tail, follow=wish.follow
         )
-        first = await _read(connection, asked, "0", FIRST_ANSWER_MS) if sent else None
-    except (RedisError, OSError):
-        sent, first = False, None
-    if not sent:
-        await connection.aclose()
-        return _refuse(503, "The broker does not answer", "logs of running replicas need it")
-    if not first and not follow:
-        await connection.aclose()
-        detail = f"node {source.node} did not answer within {FIRST_ANSWER_MS // 1000} s"
-        return _refuse(504, "The node does not answer", detail)
-    lines = _stream(connection, asked, first or [], follow=follow)
-    return StreamingHttpResponse(lines, content_type=TEXT, headers={"X-Accel-Buffering": "no"})
+        if not sent:
+            raise BrokerDown
+        first = await self._read(int(FIRST_ANSWER_SECONDS * 1000))
+        if not first:
+            raise NodeSilent(
+                f"node {wish.source.node} did not answer within {FIRST_ANSWER_SECONDS:g} s"
+            )
+        if error := first[0][1].get(b"error"):
+            raise NodeRefused(error.decode(errors="replace"))
+        return first
 
-
-async def _stream(
-    connection: Any, asked: str, entries: Entries, *, follow: bool
-) -> AsyncIterator[bytes]:
-    latest = "0"
-    try:
-        while True:
-            for identity, fields in entries:
-                latest = identity.decode()
-                if b"end" in fields:
-                    if error := fields.get(b"error"):
-                        yield b"kijabi: " + error + b"\n"
+    async def lines(self, entries: Entries) -> AsyncIterator[bytes]:
+        """Yield every line until the end of the log, or until nobody wants more."""
+        try:
+            while True:
+                for _, fields in entries:
+                    if b"end" in fields:
+                        if error := fields.get(b"error"):
+                            yield b"kijabi: " + error + b"\n"
+                        return
+                    if b"text" in fields:
+                        yield fields[b"text"] + b"\n"
+                await self._renew()
+                entries = await self._read(BLOCK_MS)
+                if not entries and not self._wish.follow:
+                    yield b"kijabi: the node stopped answering; lines may be missing\n"
                     return
-                yield fields[b"text"] + b"\n"
-            if follow:
-                await connection.set(f"logs:{asked}:wanted", "1", ex=WANTED_SECONDS)
-            entries = await _read(connection, asked, latest, BLOCK_MS)
-            if not entries and not follow:
-                return
-    except (RedisError, OSError):
-        yield b"kijabi: the broker does not answer any more; the log ends here\n"
-    finally:
-        await connection.delete(f"logs:{asked}:wanted")
-        await connection.aclose()
+        except (RedisError, OSError):
+            yield b"kijabi: the broker does not answer any more; the log ends here\n"
+        finally:
+            await asyncio.shield(self.end())
 
+    async def end(self) -> None:
+        """Tell the node that nobody wants more, and forget what was sent."""
+        try:
+            await self._redis.delete(self._key, f"{self._key}:wanted")
+        except (RedisError, OSError):
+            # Both keys expire by themselves, and the node watches for that.
+            return
+        finally:
+            await self._redis.aclose()
 
-async def _read(connection: Any, asked: str, latest: str, wait_ms: int) -> Entries:
-    found = await connection.xread({f"logs:{asked}": latest}, count=500, block=wait_ms)
-    return list(found[0][1]) if found else []
+    @property
+    def _key(self) -> str:
+        return f"logs:{self._uid}"
 
+    async def _renew(self) -> None:
+        if self._wish.follow:
+            await self._redis.set(f"{self._key}:wanted", "1", ex=WANTED_SECONDS)
 
-def _refuse(status: int, title: str, detail: str) -> HttpResponse:
-    return JsonResponse(problem(status, title, detail), status=status, content_type=CONTENT_TYPE)
+    async def _read(self, wait_ms: int) -> Entries:
+        found: Any = await self._redis.xread({self._key: self._latest}, count=500, block=wait_ms)
+        entries: Entries = list(found[0][1]) if found else []
+        if entries:
+            self._latest = entries[-1][0].decode()
+        return entries

@@ -1,43 +1,66 @@
-"""Addresses of the API."""
+"""Addresses of the API; permissions.TABLE says for each, by its name, who may use it."""
 
-from django.urls import path, re_path
+from collections.abc import Callable
+from typing import Any
+
+from django.urls import URLPattern, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.views import APIView
 
-from orchestrator.api import deployments, errors, logs, openapi, records
+from orchestrator.api import (
+    applying,
+    deployments,
+    errors,
+    events,
+    jobs,
+    logs,
+    namespaces,
+    nodes,
+    openapi,
+    replicas,
+    verbs,
+)
 
 # drf-spectacular finds its extensions by their being imported.
 EXTENSIONS = (openapi.BearerScheme,)
 
-_IN = "v1/namespaces/<str:namespace>/"
+
+def _at(address: str, view: Callable[..., Any], name: str) -> URLPattern:
+    if isinstance(view, type) and issubclass(view, APIView):
+        view = view.as_view()
+    return path(f"v1/{address}", view, name=name)
+
+
+_IN = "namespaces/<str:namespace>/"
 _ONE = f"{_IN}deployments/<str:name>/"
 
 urlpatterns = [
-    path("v1/apply/", deployments.Apply.as_view()),
-    path("v1/deployments/", deployments.Deployments.as_view()),
-    path("v1/namespaces/", records.Namespaces.as_view()),
-    path(_IN, records.Namespace.as_view()),
-    path(f"{_IN}deployments/", deployments.NamespaceDeployments.as_view()),
-    path(_ONE, deployments.Deployment.as_view()),
-    path(f"{_ONE}manifest/", deployments.Manifest.as_view()),
-    path(f"{_ONE}scale/", deployments.Scale.as_view()),
-    path(f"{_ONE}rollback/", deployments.Rollback.as_view()),
-    path(f"{_ONE}pause/", deployments.Pause.as_view()),
-    path(f"{_ONE}resume/", deployments.Resume.as_view()),
-    path(f"{_ONE}restart/", deployments.Restart.as_view()),
-    path(f"{_ONE}revisions/", deployments.Revisions.as_view()),
-    path(f"{_ONE}replicas/", records.Replicas.as_view()),
-    path(f"{_ONE}events/", records.Events.as_view()),
-    path("v1/replicas/", records.Replicas.as_view()),
-    path("v1/replicas/<str:uid>/", records.Replica.as_view()),
-    path("v1/replicas/<str:uid>/retry/", records.Retry.as_view()),
-    path("v1/replicas/<str:uid>/logs/", logs.logs),
-    path("v1/nodes/", records.Nodes.as_view()),
-    path("v1/nodes/<str:name>/", records.Node.as_view()),
-    path("v1/nodes/<str:name>/cordon/", records.Cordon.as_view()),
-    path("v1/nodes/<str:name>/uncordon/", records.Uncordon.as_view()),
-    path("v1/jobs/", records.Jobs.as_view()),
-    path("v1/events/", records.Events.as_view()),
-    path("v1/events/<int:pk>/", records.Event.as_view()),
+    _at("apply/", applying.Apply, "apply"),
+    _at("deployments/", deployments.Deployments, "deployments"),
+    _at("namespaces/", namespaces.Namespaces, "namespaces"),
+    _at(_IN, namespaces.Namespace, "namespace"),
+    _at(f"{_IN}deployments/", deployments.NamespaceDeployments, "namespace-deployments"),
+    _at(_ONE, deployments.Deployment, "deployment"),
+    _at(f"{_ONE}manifest/", deployments.Manifest, "deployment-manifest"),
+    _at(f"{_ONE}scale/", verbs.Scale, "deployment-scale"),
+    _at(f"{_ONE}rollback/", verbs.Rollback, "deployment-rollback"),
+    _at(f"{_ONE}pause/", verbs.Pause, "deployment-pause"),
+    _at(f"{_ONE}resume/", verbs.Resume, "deployment-resume"),
+    _at(f"{_ONE}restart/", verbs.Restart, "deployment-restart"),
+    _at(f"{_ONE}revisions/", deployments.Revisions, "deployment-revisions"),
+    _at(f"{_ONE}replicas/", replicas.DeploymentReplicas, "deployment-replicas"),
+    _at(f"{_ONE}events/", events.DeploymentEvents, "deployment-events"),
+    _at("replicas/", replicas.Replicas, "replicas"),
+    _at("replicas/<str:uid>/", replicas.Replica, "replica"),
+    _at("replicas/<str:uid>/retry/", replicas.Retry, "replica-retry"),
+    _at("replicas/<str:uid>/logs/", logs.logs, "replica-logs"),
+    _at("nodes/", nodes.Nodes, "nodes"),
+    _at("nodes/<str:name>/", nodes.Node, "node"),
+    _at("nodes/<str:name>/cordon/", nodes.Cordon, "node-cordon"),
+    _at("nodes/<str:name>/uncordon/", nodes.Uncordon, "node-uncordon"),
+    _at("jobs/", jobs.Jobs, "jobs"),
+    _at("events/", events.Events, "events"),
+    _at("events/<int:pk>/", events.Event, "event"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     re_path(r"^.*$", errors.not_found),

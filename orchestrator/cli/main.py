@@ -60,7 +60,7 @@ def get(client: Client, options: argparse.Namespace) -> int:
     kind = _SINGULAR.get(options.kind, options.kind)
     if kind == "deployments" and options.name and options.output == "yaml":
         path = f"{_deployment(options.namespace, options.name)}manifest/"
-        _print(client.call("GET", path, query={"as": "yaml"}).rstrip())
+        _print(client.call("GET", path, query={"format": "yaml"}).rstrip())
         return 0
     rows = _rows(client, kind, options)
     if options.output in {"json", "yaml"}:

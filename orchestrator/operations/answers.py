@@ -7,23 +7,35 @@ from datetime import datetime
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import IntegrityError, transaction
 
 from orchestrator.models import IdempotentAnswer
 
-
-def find(user: Any, key: str) -> IdempotentAnswer | None:
-    """Return the answer kept under a user's key, locked until the transaction ends."""
-    rows = IdempotentAnswer.objects.select_for_update(no_key=True)
-    return rows.filter(user_id=user.pk, key=key).first()
+_UNANSWERED = 0
 
 
-def keep(user: Any, key: str, digest: str, *, status: int, body: Any, now: datetime) -> None:
-    """Keep an answer.
+def claim(user: Any, key: str, digest: str, *, now: datetime) -> tuple[IdempotentAnswer, bool]:
+    """Return the row under a user's key, and whether it was made now; in a transaction.
 
-    Raises:
-        IntegrityError: another request with the key was served at the same moment.
+    The row is made before the work is begun: somebody with the same key then waits on the unique
+    index until this transaction ends, and finds the answer (or, if it failed, nothing).
     """
-    plain = json.loads(json.dumps(body, cls=DjangoJSONEncoder))
-    IdempotentAnswer.objects.create(
-        user_id=user.pk, key=key, request_digest=digest, status=status, body=plain, created_at=now
-    )
+    try:
+        with transaction.atomic():
+            row = IdempotentAnswer.objects.create(
+                user_id=user.pk,
+                key=key,
+                request_digest=digest,
+                status=_UNANSWERED,
+                created_at=now,
+            )
+    except IntegrityError:
+        return IdempotentAnswer.objects.get(user_id=user.pk, key=key), False
+    return row, True
+
+
+def keep(row: IdempotentAnswer, *, status: int, body: Any) -> None:
+    """Keep the answer in the claimed row."""
+    row.status = status
+    row.body = json.loads(json.dumps(body, cls=DjangoJSONEncoder))
+    row.save(update_fields=["status", "body"])

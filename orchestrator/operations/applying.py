@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
@@ -26,24 +26,31 @@ def apply(manifests: Sequence[Manifest], change: Change, *, dry_run: bool = Fals
         NamespaceNotFound: a document names a namespace that neither exists nor comes with it.
         DeploymentBusy: a deployment is being deleted.
     """
+    return _all_or_nothing(_namespaces_first(manifests), _save, change, dry_run=dry_run)
+
+
+def delete(manifests: Sequence[Manifest], change: Change, *, dry_run: bool = False) -> list[Saved]:
+    """Delete every object the manifests name, in one transaction; namespaces last."""
+    ordered = _namespaces_first(manifests)[::-1]
+    return _all_or_nothing(ordered, _delete, change, dry_run=dry_run)
+
+
+def _all_or_nothing(
+    ordered: Sequence[tuple[int, Manifest]],
+    make: Callable[[Manifest, Change], Saved],
+    change: Change,
+    *,
+    dry_run: bool,
+) -> list[Saved]:
     saved: dict[int, Saved] = {}
     try:
         with transaction.atomic():
-            for index, manifest in _namespaces_first(manifests):
-                saved[index] = _save(manifest, change)
+            for index, manifest in ordered:
+                saved[index] = make(manifest, change)
             if dry_run:
                 raise _DryRun  # noqa: TRY301, the way out of the transaction
     except _DryRun:
         pass
-    return [saved[index] for index in sorted(saved)]
-
-
-def delete(manifests: Sequence[Manifest], change: Change) -> list[Saved]:
-    """Delete every object the manifests name, in one transaction; namespaces last."""
-    saved: dict[int, Saved] = {}
-    with transaction.atomic():
-        for index, manifest in reversed(_namespaces_first(manifests)):
-            saved[index] = _delete(manifest, change)
     return [saved[index] for index in sorted(saved)]
 
 

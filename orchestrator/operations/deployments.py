@@ -94,11 +94,14 @@ def replace(manifest: Manifest, change: Change, *, generation: int | None = None
     """Replace a deployment's manifest, or create it when there is none (PUT).
 
     Raises:
+        DeploymentNotFound: a generation is given, and there is no deployment.
         GenerationConflict: it is no longer at the given generation.
     """
     with transaction.atomic():
         found = _find(manifest.namespace, manifest.name)
         if found is None:
+            if generation is not None:
+                raise DeploymentNotFound(manifest.namespace, manifest.name)
             return _create(manifest, change)
         _check_generation(found, generation)
         _save(found, manifest, change)
@@ -135,26 +138,53 @@ def scale(
     )
 
 
-def pause(namespace: str, name: str, change: Change) -> Deployment:
+def pause(
+    namespace: str, name: str, change: Change, *, generation: int | None = None
+) -> Deployment:
     """Stop moving to the current revision; scaling and repair go on."""
-    return _rewrite(namespace, name, change, lambda row: _with_paused(row.manifest, paused=True))
+    return _rewrite(
+        namespace,
+        name,
+        change,
+        lambda row: _with_paused(row.manifest, paused=True),
+        generation=generation,
+    )
 
 
-def resume(namespace: str, name: str, change: Change) -> Deployment:
+def resume(
+    namespace: str, name: str, change: Change, *, generation: int | None = None
+) -> Deployment:
     """Go on with a paused rollout; its deadline starts anew."""
-    return _rewrite(namespace, name, change, lambda row: _with_paused(row.manifest, paused=False))
+    return _rewrite(
+        namespace,
+        name,
+        change,
+        lambda row: _with_paused(row.manifest, paused=False),
+        generation=generation,
+    )
 
 
-def restart(namespace: str, name: str, change: Change) -> Deployment:
+def restart(
+    namespace: str, name: str, change: Change, *, generation: int | None = None
+) -> Deployment:
     """Replace every replica by a new one of the same template, as a rollout."""
     stamp = change.now.isoformat(timespec="microseconds")
     return _rewrite(
-        namespace, name, change, lambda row: manifests.with_restart(row.manifest, stamp)
+        namespace,
+        name,
+        change,
+        lambda row: manifests.with_restart(row.manifest, stamp),
+        generation=generation,
     )
 
 
 def rollback(
-    namespace: str, name: str, change: Change, *, to_revision: int | None = None
+    namespace: str,
+    name: str,
+    change: Change,
+    *,
+    to_revision: int | None = None,
+    generation: int | None = None,
 ) -> Deployment:
     """Return to an earlier template, as a new revision; by default the latest that completed.
 
@@ -164,6 +194,7 @@ def rollback(
     """
     with transaction.atomic():
         deployment = lock(namespace, name)
+        _check_generation(deployment, generation)
         if deployment.paused:
             raise DeploymentBusy(f"{deployment} is paused; resume it before rolling back")
         roll_back(deployment, change, to_revision=to_revision)
@@ -179,10 +210,13 @@ def roll_back(deployment: Deployment, change: Change, *, to_revision: int | None
     _save(deployment, from_object(written), stamped, is_rollback=True)
 
 
-def delete(namespace: str, name: str, change: Change) -> Deployment:
+def delete(
+    namespace: str, name: str, change: Change, *, generation: int | None = None
+) -> Deployment:
     """Stop every replica, then forget the deployment; its events stay."""
     with transaction.atomic():
         deployment = lock(namespace, name)
+        _check_generation(deployment, generation)
         if not deployment.deleting:
             deployment.deleting = True
             deployment.generation += 1

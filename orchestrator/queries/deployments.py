@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
 from orchestrator.manifests import deployment as manifests
-from orchestrator.models import Deployment, Namespace, Revision
+from orchestrator.models import Deployment, Revision
+from orchestrator.queries.rows import Rows
+
+_LOOKUPS = {"namespace": "namespace_id", "phase": "phase", "search": "name__contains"}
+NO_LABELS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,28 +60,31 @@ class RevisionRecord:
 
 
 def select(
-    *, namespace: str = "", name: str = "", phase: str = "", search: str = ""
-) -> QuerySet[Deployment]:
-    """Return the deployments that match, by namespace and name."""
-    rows = Deployment.objects.order_by("namespace_id", "name")
-    if namespace:
-        rows = rows.filter(namespace_id=namespace)
-    if name:
-        rows = rows.filter(name=name)
-    if phase:
-        rows = rows.filter(phase=phase)
-    if search:
-        rows = rows.filter(name__contains=search)
-    return rows
+    wanted: Mapping[str, str], labels: Mapping[str, str] = NO_LABELS
+) -> Rows[DeploymentRecord]:
+    """Return the deployments that match, by namespace and name; `search` is part of a name."""
+    filters = {_LOOKUPS[key]: value for key, value in wanted.items() if value}
+    rows = Deployment.objects.filter(**filters).order_by("namespace_id", "name")
+    for index, (key, value) in enumerate(labels.items()):
+        # A path of transforms, since a label's key may hold dots and double underscores.
+        kept = KeyTransform("labels", KeyTransform("metadata", "manifest"))
+        rows = rows.alias(**{f"label{index}": KeyTextTransform(key, kept)})
+        rows = rows.filter(**{f"label{index}": value})
+    return Rows(rows, _record)
 
 
-def records(rows: Iterable[Deployment]) -> list[DeploymentRecord]:
-    """Return the read models of rows."""
-    return [record(row) for row in rows]
+def get(namespace: str, name: str) -> DeploymentRecord | None:
+    """Return one deployment, or None."""
+    row = _find(namespace, name)
+    return _record(row) if row is not None else None
 
 
-def record(row: Deployment) -> DeploymentRecord:
-    """Return the read model of one row."""
+def exists(namespace: str, name: str) -> bool:
+    """Tell whether there is such a deployment."""
+    return Deployment.objects.filter(namespace_id=namespace, name=name).exists()
+
+
+def _record(row: Deployment) -> DeploymentRecord:
     full = manifests.with_defaults(row.manifest)
     return DeploymentRecord(
         namespace=row.namespace_id,
@@ -101,15 +108,9 @@ def record(row: Deployment) -> DeploymentRecord:
     )
 
 
-def get(namespace: str, name: str) -> DeploymentRecord | None:
-    """Return one deployment, or None."""
-    row = select(namespace=namespace, name=name).first()
-    return record(row) if row is not None else None
-
-
 def manifest_of(namespace: str, name: str, *, written: bool) -> dict[str, Any] | None:
     """Return the manifest as it was written, or with every default."""
-    row = select(namespace=namespace, name=name).first()
+    row = _find(namespace, name)
     if row is None:
         return None
     manifest: dict[str, Any] = row.manifest
@@ -118,7 +119,7 @@ def manifest_of(namespace: str, name: str, *, written: bool) -> dict[str, Any] |
 
 def revisions(namespace: str, name: str) -> list[RevisionRecord] | None:
     """Return every revision, newest first, or None when there is no such deployment."""
-    row = select(namespace=namespace, name=name).first()
+    row = _find(namespace, name)
     if row is None:
         return None
     rows = list(row.revisions.order_by("number"))
@@ -143,6 +144,5 @@ def revisions(namespace: str, name: str) -> list[RevisionRecord] | None:
     return found[::-1]
 
 
-def namespaces() -> QuerySet[Namespace]:
-    """Return every namespace."""
-    return Namespace.objects.order_by("name")
+def _find(namespace: str, name: str) -> Deployment | None:
+    return Deployment.objects.filter(namespace_id=namespace, name=name).first()

@@ -81,7 +81,7 @@ def test_a_namespace_may_come_with_what_lives_in_it(api: APIClient):
 def test_reading_back_shows_what_was_written_plus_defaults(api: APIClient):
     apply(api, manifest())
 
-    text = api.get(f"{WEB}manifest/?as=yaml").content
+    text = api.get(f"{WEB}manifest/?format=yaml").content
 
     assert parse(text)[0].full == parse(manifest())[0].full
     assert apply(api, text.decode()).json()["results"][0]["generation"] == 1

@@ -1,0 +1,91 @@
+"""Nodes over HTTP: look, cordon, uncordon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import fields, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orchestrator.api.bodies import change_of
+from orchestrator.api.views import Answer, ApiView, ChangingView, ListView
+from orchestrator.core.lifecycle import NodeState
+from orchestrator.operations import nodes
+from orchestrator.queries import nodes as queries
+
+
+class NodeShape(serializers.Serializer[Any]):
+    """A node; `strangers` are containers it runs that nobody knows of."""
+
+    name = fields.CharField()
+    state = fields.ChoiceField(list(NodeState))
+    cordoned = fields.BooleanField()
+    labels = fields.DictField(child=fields.CharField())
+    runtimes = fields.ListField(child=fields.CharField())
+    notes = fields.ListField(child=fields.CharField())
+    strangers = fields.ListField(child=fields.CharField())
+    cpu_millis = fields.IntegerField()
+    memory_bytes = fields.IntegerField()
+    replicas = fields.IntegerField()
+    release = fields.CharField()
+    address = fields.CharField()
+    joined_at = fields.DateTimeField()
+    seen_at = fields.DateTimeField()
+
+
+class Nodes(ListView):
+    """Nodes."""
+
+    @extend_schema(responses=NodeShape(many=True))
+    def get(self, request: Request) -> Response:
+        """List nodes."""
+        del request
+        return self.page(queries.select(), NodeShape)
+
+
+class Node(ApiView):
+    """One node."""
+
+    @extend_schema(responses=NodeShape)
+    def get(self, request: Request, name: str) -> Response:
+        """Return the node."""
+        del request
+        return Response(_shown(name))
+
+
+class Cordon(ChangingView):
+    """Closing a node."""
+
+    cordoned = True
+
+    @extend_schema(request=None, responses=NodeShape)
+    def post(self, request: Request, name: str) -> Response:
+        """Close the node to new replicas; what runs there stays."""
+        return self._set(request, name)
+
+    def _set(self, request: Request, name: str) -> Response:
+        def make() -> Answer:
+            nodes.set_cordoned(name, change_of(request), cordoned=self.cordoned)
+            return _shown(name), 200
+
+        return self.change(request, make)
+
+
+class Uncordon(Cordon):
+    """Opening a node."""
+
+    cordoned = False
+
+    @extend_schema(request=None, responses=NodeShape)
+    def post(self, request: Request, name: str) -> Response:
+        """Open the node to new replicas again."""
+        return self._set(request, name)
+
+
+def _shown(name: str) -> dict[str, Any]:
+    record = queries.get(name)
+    if record is None:
+        raise nodes.NodeNotFound(name)
+    return dict(NodeShape(record).data)
