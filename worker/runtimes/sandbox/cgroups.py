@@ -4,37 +4,58 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from pathlib import Path
 
 from worker.protocol import Resources
+from worker.runtimes.sandbox.processes import ProcessId
 
 ROOT = Path("/sys/fs/cgroup")
 PERIOD_MICROSECONDS = 100_000
+SMALLEST_QUOTA = 1000
 PIDS_LIMIT = 512
-UNLIMITED = "-1"
+REMOVALS = 50
+REMOVAL_SECONDS = 0.01
 _CONTROLLERS = ("cpu", "memory", "pids")
 
 
 class Cgroups:
-    """The groups of one node's sandboxes; `note` says what cannot be enforced here."""
+    """The groups of one node's sandboxes."""
 
     def __init__(self, group: str, root: Path = ROOT) -> None:
         self._group = f"kijabi/{group}"
         self._is_v2 = "memory" in _read(root / "cgroup.controllers")
         self._root = root
         self._usable = [name for name in _CONTROLLERS if self._prepare(name)]
-        missing = [name for name in ("cpu", "memory") if name not in self._usable]
-        limits = " and ".join(missing)
-        self.note = f"{limits} limits are not enforced: no writable cgroup here" if missing else ""
 
-    def create(self, name: str, resources: Resources) -> list[Path]:
-        """Make the group of one container; return the files a process joins by."""
-        folders = self._folders(name)
-        for folder in folders:
+    def note(self, resources: Resources | None = None) -> str:
+        """Return a sentence on the limits (those asked for, or any) not enforced here, or none."""
+        asked = {
+            "cpu": resources is None or resources.cpu_limit_millis is not None,
+            "memory": resources is None or resources.memory_limit_bytes is not None,
+            "pids": resources is None,
+        }
+        missing = [name for name in _CONTROLLERS if asked[name] and name not in self._usable]
+        if not missing:
+            return ""
+        return f"{' and '.join(missing)} limits are not enforced: no writable cgroup here"
+
+    def create(self, name: str, resources: Resources) -> list[str]:
+        """Make the group of one container; return the files a process joins by.
+
+        Raises:
+            OSError: the kernel refuses a limit.
+        """
+        self.remove(name)
+        for folder in self._folders(name):
             folder.mkdir(parents=True, exist_ok=True)
         self.set_limits(name, resources)
-        return [folder / "cgroup.procs" for folder in folders]
+        return self.joins(name)
+
+    def joins(self, name: str) -> list[str]:
+        """Return the files by which a process joins the group of a container."""
+        return [str(folder / "cgroup.procs") for folder in self._folders(name)]
 
     def set_limits(self, name: str, resources: Resources) -> None:
         """Set or lift the limits of a container, while it runs or before.
@@ -58,28 +79,30 @@ class Cgroups:
         return 0
 
     def remove(self, name: str) -> None:
-        """Remove the groups of a container; its last processes may take a moment to be gone."""
+        """Remove the groups of a container, ending whatever is still in them."""
         for folder in self._folders(name):
-            for _ in range(20):
+            for _ in range(REMOVALS):
                 try:
                     folder.rmdir()
                 except FileNotFoundError:
                     break
                 except OSError:
-                    time.sleep(0.01)
-                else:
-                    break
+                    # Its folder may have been deleted behind our back, its processes not.
+                    _kill_members(folder)
+                    time.sleep(REMOVAL_SECONDS)
 
     def _prepare(self, controller: str) -> bool:
+        """Make the parent group; tell whether this controller works in groups below it."""
         parent = self._root / self._group if self._is_v2 else self._root / controller / self._group
         if not self._is_v2 and not (self._root / controller / "cgroup.procs").exists():
             return False
         with contextlib.suppress(OSError):
             parent.mkdir(parents=True, exist_ok=True)
-            if self._is_v2:
-                for folder in (self._root, parent.parent, parent):
-                    (folder / "cgroup.subtree_control").write_text(f"+{controller}")
-            return os.access(parent / "cgroup.procs", os.W_OK)
+            if not self._is_v2:
+                return os.access(parent / "cgroup.procs", os.W_OK)
+            for folder in (self._root, parent.parent, parent):
+                (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+            return controller in _read(parent / "cgroup.subtree_control").split()
         return False
 
     def _folders(self, name: str) -> list[Path]:
@@ -88,19 +111,27 @@ class Cgroups:
         return [self._root / controller / self._group / name for controller in self._usable]
 
     def _settings(self, resources: Resources) -> list[tuple[str, str]]:
+        """Return what to write where; the one that may be refused comes first."""
         cpu, memory = resources.cpu_limit_millis, resources.memory_limit_bytes
-        quota = None if cpu is None else max(1000, cpu * PERIOD_MICROSECONDS // 1000)
+        quota = None if cpu is None else max(SMALLEST_QUOTA, cpu * PERIOD_MICROSECONDS // 1000)
         if self._is_v2:
             return [
-                ("pids.max", str(PIDS_LIMIT)),
-                ("cpu.max", f"{quota or 'max'} {PERIOD_MICROSECONDS}"),
                 ("memory.max", str(memory or "max")),
+                ("memory.swap.max", "max" if memory is None else "0"),
+                ("cpu.max", f"{quota or 'max'} {PERIOD_MICROSECONDS}"),
+                ("pids.max", str(PIDS_LIMIT)),
             ]
         return [
+            ("memory.limit_in_bytes", str(memory or -1)),
+            ("cpu.cfs_quota_us", str(quota or -1)),
             ("pids.max", str(PIDS_LIMIT)),
-            ("cpu.cfs_quota_us", str(quota or UNLIMITED)),
-            ("memory.limit_in_bytes", str(memory or UNLIMITED)),
         ]
+
+
+def _kill_members(folder: Path) -> None:
+    for word in _read(folder / "cgroup.procs").split():
+        if (process := ProcessId.of(int(word))) is not None:
+            process.signal(signal.SIGKILL)
 
 
 def _read(path: Path) -> str:

@@ -1,65 +1,101 @@
-"""The bubblewrap command line of one sandbox, built without touching anything."""
+"""The bubblewrap command line of one sandbox, built without touching the machine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from worker.protocol import ReplicaSpec
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# On the node's own root these hold other people's things: sockets, keys, homes.
-HIDDEN = (
-    "/run",
-    "/root",
-    "/home",
-    "/var/tmp",  # noqa: S108
-    "/var/lib/docker",
-    "/mnt",
-    "/media",
-)
+HOME = "/tmp"  # noqa: S108, the sandbox's own
 NOBODY = 65534
-# Joins the cgroups (by the files before `--`), then becomes the rest of its arguments.
-JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1"; shift; done; shift; exec "$@"'
+# The first process writes down who it is before it becomes bubblewrap, so that there is no moment
+# in which a sandbox runs and nobody could find it. It does so in its working directory: when that
+# was removed meanwhile, nobody wants this sandbox any more. Standard input is the lock on the
+# container's name, held until then. After that it joins its cgroups and becomes the rest.
+FIRST_PROCESS = """
+record() { shift 19; echo "{\\"pid\\": $$, \\"start\\": $1}" > process.json; }
+read -r stat < /proc/$$/stat && record ${stat##*) } || exit 1
+while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done
+shift; cd /; exec "$@" < /dev/null
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where things are: `root_descriptor` is the open root of an image that is not the host's."""
+    """Where things are: descriptors are inherited by the process, paths are the node's.
+
+    `root_descriptor` is the open root of an image that is not the node's own; `masks` are folders
+    to cover with an empty one, `shared` are files of the node put into the image.
+    """
 
     bwrap: str
     status_descriptor: int
+    options_descriptor: int
     root_descriptor: int | None
-    hidden: Path
-    groups: Sequence[Path]
+    masks: Sequence[str]
+    shared: Sequence[str]
+    groups: Sequence[str]
     drop_user: bool
 
 
-def argv(replica: ReplicaSpec, layout: Layout, environment: Mapping[str, str]) -> list[str]:
-    """Return the whole command: join the cgroups, drop root, make the namespaces, run."""
-    container = replica.container
-    words = ["/bin/sh", "-c", JOIN, "sh", *(str(path) for path in layout.groups), "--"]
+def argv(replica: ReplicaSpec, layout: Layout) -> list[str]:
+    """Return the whole command: record, join the cgroups, drop root, make the namespaces, run."""
+    words = ["/bin/sh", "-c", FIRST_PROCESS, "sh", *layout.groups, "--"]
     if layout.drop_user:
         words += ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
-    words += [layout.bwrap, "--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    words += [layout.bwrap, "--args", str(layout.options_descriptor)]
+    return [*words, "--", *replica.container.command, *replica.container.args]
+
+
+def options(replica: ReplicaSpec, layout: Layout, environment: Mapping[str, str]) -> bytes:
+    """Return what bubblewrap reads from a descriptor: variables do not show in `ps` that way."""
+    words = ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
     words += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    words += ["--hostname", f"{replica.deployment}-{replica.slot}"[:63]]
+    words += ["--hostname", hostname(replica)]
     words += ["--cap-drop", "ALL", "--new-session", "--clearenv"]
     words += ["--json-status-fd", str(layout.status_descriptor)]
     words += _mounts(layout)
     for name, value in environment.items():
         words += ["--setenv", name, value]
-    words += ["--chdir", container.working_dir or "/tmp"]  # noqa: S108, the sandbox's own
-    return [*words, "--", *container.command, *container.args]
+    words += ["--chdir", replica.container.working_dir or HOME]
+    return b"".join(word.encode() + b"\0" for word in words)
+
+
+def hostname(replica: ReplicaSpec) -> str:
+    """Return the host name inside: the replica's deployment and slot."""
+    return f"{replica.deployment}-{replica.slot}"[:63]
+
+
+def environment(
+    replica: ReplicaSpec, node: str, ports: Iterable[tuple[int, int]]
+) -> dict[str, str]:
+    """Return every variable the payload gets; what the replica says wins."""
+    given = {
+        "PATH": SEARCH,
+        "HOME": HOME,
+        "KIJABI_REPLICA": replica.uid,
+        "KIJABI_DEPLOYMENT": replica.deployment,
+        "KIJABI_NAMESPACE": replica.namespace,
+        "KIJABI_NODE": node,
+    }
+    pairs = list(zip(replica.container.ports, ports, strict=True))
+    for port, (_, number) in reversed(pairs):
+        given["PORT"] = str(number)
+        if port.name:
+            given[f"PORT_{port.name.upper().replace('-', '_')}"] = str(number)
+    return given | dict(replica.container.env)
 
 
 def _mounts(layout: Layout) -> list[str]:
-    if layout.root_descriptor is not None:
+    if layout.root_descriptor is None:
+        words = ["--ro-bind", "/", "/"]
+    else:
         words = ["--ro-bind-fd", str(layout.root_descriptor), "/"]
-        return [*words, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
-    words = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
-    for path in (*HIDDEN, "/tmp", str(layout.hidden)):  # noqa: S108, as above
-        if Path(path).is_dir() and not Path(path).is_symlink():
-            words += ["--tmpfs", path]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for path in layout.masks:
+        words += ["--tmpfs", path]
+    for path in layout.shared:
+        words += ["--ro-bind", path, path]
     return words

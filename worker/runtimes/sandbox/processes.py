@@ -1,4 +1,4 @@
-"""Processes that are not our children: named by pid and start time, watched by pidfd."""
+"""Processes that need not be our children: named by pid and start time, watched by pidfd."""
 
 from __future__ import annotations
 
@@ -41,9 +41,12 @@ class ProcessId:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""
         descriptor = self.open()
-        if descriptor is not None:
+        if descriptor is None:
+            return
+        try:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, number)
+        finally:
             os.close(descriptor)
 
     def wait(self, seconds: float) -> bool:
@@ -60,11 +63,27 @@ class ProcessId:
 
 
 def children(pid: int) -> list[int]:
-    """Return the direct children of a process."""
+    """Return the direct children of a process, the oldest first."""
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def words_of(pid: int) -> bytes:
+    """Return a process's command line as the kernel shows it; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def is_in_pid_namespace(pid: int, namespace: int) -> bool:
+    """Tell whether a process lives in the pid namespace of that number."""
+    try:
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino == namespace
+    except OSError:
+        return False
 
 
 def _stat(pid: int) -> list[str] | None:
