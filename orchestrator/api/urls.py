@@ -1,11 +1,9 @@
 """Addresses of the API; permissions.TABLE says for each, by its name, who may use it."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.urls import URLPattern, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.views import APIView
 
 from orchestrator.api import (
     applying,
@@ -25,10 +23,10 @@ from orchestrator.api import (
 EXTENSIONS = (openapi.BearerScheme,)
 
 
-def _at(address: str, view: Callable[..., Any], name: str) -> URLPattern:
-    if isinstance(view, type) and issubclass(view, APIView):
-        view = view.as_view()
-    return path(f"v1/{address}", view, name=name)
+def _at(address: str, view: Any, name: str) -> URLPattern:
+    as_view = getattr(view, "as_view", None)
+    pattern: URLPattern = path(f"v1/{address}", as_view() if as_view else view, name=name)
+    return pattern
 
 
 _IN = "namespaces/<str:namespace>/"

@@ -20,8 +20,12 @@ MAX_BYTES = 1024 * 1024
 MAX_VALUES = 100_000
 MAX_DEPTH = 64
 
+_TOO_MUCH = f"the document has more than {MAX_VALUES:,} values or is nested deeper than {MAX_DEPTH}"
 _TAG = "tag:yaml.org,2002:"
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+# Escapes can make characters that no text column takes: NUL, and halves of a surrogate pair.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_UNSTORABLE_WORDS = "the text holds a NUL character or half a surrogate pair; neither can be stored"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -77,9 +81,27 @@ def _as_json(text: str) -> Any:
     if not text.lstrip().startswith(("{", "[")):
         return None
     try:
-        return json.loads(text, object_pairs_hook=_without_duplicates)
+        value = json.loads(text, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError):
         return None
+    _check_json(value)
+    return value
+
+
+def _check_json(value: Any) -> None:
+    """Hold JSON to the bounds that YAML is held to while it is read."""
+    left, count = [(value, 0)], 0
+    while left:
+        item, depth = left.pop()
+        count += 1
+        if count > MAX_VALUES or depth > MAX_DEPTH:
+            raise _refuse(_TOO_MUCH)
+        if isinstance(item, dict):
+            left += [(part, depth + 1) for pair in item.items() for part in pair]
+        elif isinstance(item, list):
+            left += [(part, depth + 1) for part in item]
+        elif isinstance(item, str) and _UNSTORABLE.search(item):
+            raise _refuse(_UNSTORABLE_WORDS)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -122,11 +144,7 @@ class _Reader:
     def _value(self, node: yaml.Node, path: Path) -> Any:
         self._count += 1
         if self._count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise _refuse(
-                f"the document has more than {MAX_VALUES:,} values or is nested deeper than "
-                f"{MAX_DEPTH}",
-                node.start_mark.line + 1,
-            )
+            raise _refuse(_TOO_MUCH, node.start_mark.line + 1)
         self._document.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return dict(self._pairs(node, path))
@@ -148,6 +166,8 @@ class _Reader:
                 self._findings.add((*path, key), 'merge keys ("<<") are not supported')
             elif key in seen:
                 self._findings.add((*path, key), f'the key "{key}" is given twice; remove one')
+            elif _UNSTORABLE.search(key):
+                self._findings.add(path, _UNSTORABLE_WORDS)
             else:
                 seen.add(key)
                 yield key, self._value(value_node, (*path, key))
@@ -162,6 +182,8 @@ class _Reader:
             return self._number(kind, node, text, path)
         if kind not in {"str", "timestamp", "value"}:
             self._findings.add(path, f"the YAML tag {node.tag} is not allowed")
+        if _UNSTORABLE.search(text):
+            self._findings.add(path, _UNSTORABLE_WORDS)
         return text
 
     def _number(self, kind: str, node: yaml.ScalarNode, text: str, path: Path) -> Any:
