@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 
 import redis
@@ -14,7 +13,9 @@ from worker.config import WorkerConfig
 from worker.protocol import node_queue
 from worker.watchdog import Watchdog
 
-ENDING_SECONDS = 3
+CONSUMERS = 4
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -31,29 +32,36 @@ def main() -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"kijabi node: {error}")
     composition.configure(config)
-    runtimes = composition.choose_runtimes(config)
+    runtimes = composition.choose_runtimes(config, patient=True)
     node = composition.build(config, runtimes, composition.send_report)
     composition.install(node)
     node.start()
     Watchdog(node, redis.Redis.from_url(config.redis_url, socket_timeout=3)).start()
-    composition.app.worker_main(
-        [
-            "worker",
-            "--pool=threads",
-            "--concurrency=4",
-            f"--queues={node_queue(config.node)}",
-            f"--hostname={config.node}@kijabi",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-            "--loglevel=INFO",
-        ]
-    )
+    status = _consume(config)
     node.close()
-    # Threads that wait on the engine must not hold the process: nothing is lost with them.
-    signal.alarm(ENDING_SECONDS)
     logging.shutdown()
-    os._exit(0)
+    # At once: threads that wait on the engine would hold the process; nothing is lost with them.
+    os._exit(status)
+
+
+def _consume(config: WorkerConfig) -> int:
+    """Take messages until told to end; return the exit status, not 0 when ended by a fault."""
+    worker = composition.app.Worker(
+        hostname=f"{config.node}@kijabi",
+        pool_cls="threads",
+        concurrency=CONSUMERS,
+        queues=[node_queue(config.node)],
+        loglevel="INFO",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    try:
+        worker.start()
+    except Exception:
+        logger.exception("The consumer of this node's queue has failed")
+        return os.EX_SOFTWARE
+    return worker.exitcode or os.EX_OK
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""The node's agent: takes jobs, keeps the assigned replicas running, and tells what it sees.
+"""The node's agent: keeps the assigned replicas running, and tells what it sees.
 
-A job is stored, then done; doing it is level-triggered: every pass over a replica looks at its
-container and does what is due. The control plane may be away for as long as it likes.
+A job is stored, then done (`intake`); doing it is level-triggered: every pass over a replica does
+what is due, and looks at the container whenever an event or a comparison has raised a doubt. The
+control plane may be away for as long as it likes.
 """
 
 from __future__ import annotations
@@ -11,36 +12,27 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from worker.assignments import Assignment, AssignmentStore
+from worker.engines import Engines
+from worker.intake import Intake
 from worker.keeper import Keeper, Surroundings
-from worker.protocol import (
-    Job,
-    JobOutcome,
-    JobResult,
-    NodePhase,
-    ReplicaStatus,
-    RetryJob,
-    StartJob,
-    StopJob,
-    UpdateJob,
-)
-from worker.runtimes.base import (
-    ContainerInfo,
-    ContainerRuntime,
-    ContainerState,
-    EventKind,
-    RuntimeFailure,
-)
+from worker.protocol import Job, JobOutcome, NodePhase, ReplicaStatus
+from worker.runtimes.base import ContainerInfo, ContainerRuntime, EventKind, RuntimeFailure
+from worker.strangers import Strangers
+from worker.tombstones import Tombstones
 from worker.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-TOMBSTONES = 500
 PASS_THREADS = 64
+STOP_THREADS = 64
 PROBE_THREADS = 16
-RESYNC_SECONDS = 30.0
-Runtimes = Callable[[], Mapping[str, ContainerRuntime]]
+# Events are the quick way; this comparison finds what they missed.
+COMPARE_SECONDS = 30.0
+BUG_SECONDS = 5.0
+_COMPARE = ""
 
 
 class Agent:
@@ -55,7 +47,7 @@ class Agent:
         start_threads: int = 8,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.runtimes = dict(runtimes)
+        self.engines = Engines(runtimes)
         self._store = store
         self._changed = changed
         self._clock = clock
@@ -63,34 +55,48 @@ class Agent:
         self._queue = WorkQueue()
         self._stop = threading.Event()
         self._keepers: dict[str, Keeper] = {}
-        self._tombstones: dict[str, ReplicaStatus] = {}
-        self._strangers: dict[str, tuple[ContainerRuntime, ContainerInfo]] = {}
+        self._tombstones = Tombstones(store, clock)
+        self._strangers = Strangers()
+        self._intake = Intake(
+            self._keepers, self._tombstones, self._strangers, self._adopt, self._changed
+        )
         self._starts = threading.Semaphore(start_threads)
         self._probes: ThreadPoolExecutor | None = None
         for assignment in store.load().values():
             self._adopt(assignment)
+        self._unseen = set(self._keepers)
+        # Set once every replica of an earlier start has been looked at.
+        self.has_looked = threading.Event()
+        self._saw("")
+
+    @property
+    def runtimes(self) -> Mapping[str, ContainerRuntime]:
+        """Return the runtimes by name, the preferred one first."""
+        return self.engines.runtimes
+
+    @runtimes.setter
+    def runtimes(self, runtimes: Mapping[str, ContainerRuntime]) -> None:
+        self.engines = Engines(runtimes)
 
     def execute(self, jobs: Iterable[Job]) -> None:
         """Take jobs: store what they ask, in one write, then let the passes make it so."""
-        touched: dict[str, Keeper] = {}
         with self._lock:
-            for job in jobs:
-                keeper = self._take(job)
-                if keeper is not None:
-                    touched[keeper.uid] = keeper
-            self._store.save(keeper.assignment for keeper in touched.values())
-        for uid in touched:
-            self._queue.add(uid)
-            self._changed(uid)
+            touched = self._intake.take(jobs)
+            self._store.save(keeper.assignment for keeper in touched)
+        for keeper in touched:
+            self._queue.add(keeper.uid)
+            self._changed(keeper.uid)
 
     def statuses(self, uids: Iterable[str] | None = None) -> list[ReplicaStatus]:
         """Return the account of some replicas, or of all: assigned, stopped lately, and strange."""
+        wanted = set(uids) if uids is not None else None
         with self._lock:
-            wanted = set(uids) if uids is not None else None
             keepers = [k for uid, k in self._keepers.items() if wanted is None or uid in wanted]
-            rest = {**self._tombstones, **self._stranger_statuses()}
-            others = [s for uid, s in rest.items() if wanted is None or uid in wanted]
-        return [keeper.status() for keeper in keepers] + others
+            others = [*self._tombstones.told(wanted), *self._strangers.told(wanted)]
+        # What runs outweighs that it was stopped once.
+        told: dict[str, ReplicaStatus] = {status.uid: status for status in others}
+        told.update({keeper.uid: keeper.status() for keeper in keepers})
+        return list(told.values())
 
     def runtime_of(self, uid: str) -> tuple[ContainerRuntime, str] | None:
         """Return the runtime and container name of a replica."""
@@ -98,28 +104,25 @@ class Agent:
             keeper = self._keepers.get(uid)
             if keeper is None:
                 return None
-            runtime = self.pick_runtime(keeper.assignment.spec.runtime_class)
+            runtime = self.engines.pin(keeper.assignment)
             return (runtime, keeper.name) if runtime is not None else None
-
-    def pick_runtime(self, runtime_class: str) -> ContainerRuntime | None:
-        """Return the runtime of that class; the first one when none is asked for."""
-        if runtime_class:
-            return self.runtimes.get(runtime_class)
-        return next(iter(self.runtimes.values()), None)
 
     def start(self) -> None:
         """Begin to work: passes, and one event stream per runtime, in threads of their own."""
         self._probes = ThreadPoolExecutor(PROBE_THREADS, "probe")
         threading.Thread(target=self._work, name="passes", daemon=True).start()
-        for runtime in self.runtimes.values():
+        for name in self.runtimes:
             threading.Thread(
-                target=self._follow, args=(runtime,), name=f"events-{runtime.name}", daemon=True
+                target=self._follow, args=(name,), name=f"events-{name}", daemon=True
             ).start()
+        self._queue.add_after(_COMPARE, COMPARE_SECONDS)
 
     def close(self) -> None:
         """Stop working; every container runs on."""
         self._stop.set()
         self._queue.close()
+        if self._probes is not None:
+            self._probes.shutdown(wait=False, cancel_futures=True)
 
     def run_until_idle(self) -> None:
         """Run every pass that is due, here and now (tests, eager mode)."""
@@ -128,14 +131,18 @@ class Agent:
 
     def look_again(self) -> None:
         """Compare what runs with what was assigned; add a pass wherever they differ."""
-        for runtime in self.runtimes.values():
-            self._compare(runtime)
+        for name in self.runtimes:
+            self._compare(name)
+
+    def _pin(self, assignment: Assignment) -> ContainerRuntime | None:
+        return self.engines.pin(assignment)
 
     def _adopt(self, assignment: Assignment) -> Keeper:
+        self._pin(assignment)
         keeper = Keeper(
             assignment,
             Surroundings(
-                runtimes=self.pick_runtime,
+                pin=self._pin,
                 save=lambda item: self._store.save([item]),
                 changed=self._changed,
                 again=self._queue.add,
@@ -151,184 +158,116 @@ class Agent:
     def _run_probe(self, check: Callable[[], None]) -> None:
         if self._probes is None:
             check()
-        else:
+        elif not self._stop.is_set():
             self._probes.submit(check)
 
-    def _take(self, job: Job) -> Keeper | None:
-        """Note what a job asks; return the keeper it concerns, None when nothing is left to do."""
-        match job:
-            case StartJob():
-                return self._take_start(job)
-            case StopJob():
-                return self._take_stop(job)
-            case UpdateJob() | RetryJob():
-                return self._take_change(job)
-
-    def _take_start(self, job: StartJob) -> Keeper | None:
-        uid = job.replica.uid
-        if uid in self._tombstones:
-            self._changed(uid)
-            return None
-        keeper = self._keepers.get(uid)
-        if keeper is not None:
-            if job.replica.epoch < keeper.assignment.spec.epoch:
-                return None
-            known = keeper.assignment.results.get("start")
-            if known is None or known.uid != job.uid:
-                outcome = JobOutcome.ACCEPTED
-                keeper.assignment.results["start"] = JobResult(uid=job.uid, outcome=outcome)
-            return keeper
-        self._strangers.pop(uid, None)
-        accepted = JobResult(uid=job.uid, outcome=JobOutcome.ACCEPTED)
-        return self._adopt(Assignment(spec=job.replica, results={"start": accepted}))
-
-    def _take_stop(self, job: StopJob) -> Keeper | None:
-        keeper = self._keepers.get(job.replica)
-        if keeper is None:
-            self._stop_unknown(job)
-            return None
-        if job.epoch < keeper.assignment.spec.epoch:
-            return None
-        keeper.assignment.stop_grace = job.grace_seconds
-        known = keeper.assignment.results.get("stop")
-        if known is None or known.uid != job.uid:
-            accepted = JobResult(uid=job.uid, outcome=JobOutcome.ACCEPTED)
-            keeper.assignment.results["stop"] = accepted
-        return keeper
-
-    def _stop_unknown(self, job: StopJob) -> None:
-        """Answer a stop for what was stopped before, never came, or runs here unknown to us."""
-        stranger = self._strangers.pop(job.replica, None)
-        if stranger is not None:
-            runtime, info = stranger
-            try:
-                runtime.stop(info.name, job.grace_seconds)
-                runtime.remove(info.name)
-            except RuntimeFailure as failure:
-                logger.warning("Stranger %s could not be stopped: %s", info.name, failure)
-                self._strangers[job.replica] = stranger
-                return
-        self._bury(
-            ReplicaStatus(
-                uid=job.replica,
-                epoch=job.epoch,
-                phase=NodePhase.STOPPED,
-                reason="Stopped",
-                jobs=(JobResult(uid=job.uid, outcome=JobOutcome.DONE),),
-            )
-        )
-        self._changed(job.replica)
-
-    def _take_change(self, job: UpdateJob | RetryJob) -> Keeper | None:
-        keeper = self._keepers.get(job.replica)
-        if keeper is None or job.epoch < keeper.assignment.spec.epoch:
-            return None
-        kind = "update" if isinstance(job, UpdateJob) else "retry"
-        known = keeper.assignment.results.get(kind)
-        if known is not None and known.uid == job.uid:
-            return keeper
-        if isinstance(job, UpdateJob):
-            accepted = JobResult(uid=job.uid, outcome=JobOutcome.ACCEPTED)
-            keeper.assignment.results[kind] = accepted
-            keeper.ask_update(job.uid, job.resources)
-        else:
-            done = JobResult(uid=job.uid, outcome=JobOutcome.DONE)
-            keeper.assignment.results[kind] = done
-            keeper.ask_retry()
-        return keeper
-
     def _work(self) -> None:
-        with ThreadPoolExecutor(PASS_THREADS, "pass") as threads:
+        """Hand out passes. Stops wait for their grace, so they must not hold up anything else."""
+        with (
+            ThreadPoolExecutor(PASS_THREADS, "pass") as passes,
+            ThreadPoolExecutor(STOP_THREADS, "stop") as stops,
+        ):
             while (uid := self._queue.get()) is not None:
-                threads.submit(self._pass, uid)
+                keeper = self._keepers.get(uid)
+                stopping = keeper is not None and keeper.assignment.stop_grace is not None
+                (stops if stopping else passes).submit(self._pass, uid)
 
     def _pass(self, uid: str) -> None:
         try:
-            keeper = self._keepers.get(uid)
-            if keeper is None:
-                return
-            wait = keeper.tend()
-            if keeper.phase is NodePhase.STOPPED:
-                self._finish(keeper)
-            elif wait is not None:
-                self._queue.add_after(uid, wait)
+            if uid == _COMPARE:
+                self._queue.add_after(_COMPARE, COMPARE_SECONDS)
+                self.look_again()
+            elif (keeper := self._keepers.get(uid)) is not None:
+                self._tend(keeper)
         except Exception:
             # A bug in one replica's pass must not take the others down with it.
             logger.exception("The pass over replica %s failed", uid)
-            self._queue.add_after(uid, 5.0)
+            self._queue.add_after(uid, BUG_SECONDS)
         finally:
             self._queue.done(uid)
+            self._saw(uid)
+
+    def _tend(self, keeper: Keeper) -> None:
+        wait = keeper.tend()
+        if keeper.phase is NodePhase.STOPPED:
+            self._finish(keeper)
+        elif wait is not None:
+            self._queue.add_after(keeper.uid, wait)
+
+    def _saw(self, uid: str) -> None:
+        if not self.has_looked.is_set():
+            with self._lock:
+                self._unseen.discard(uid)
+                if not self._unseen:
+                    self.has_looked.set()
 
     def _finish(self, keeper: Keeper) -> None:
         with self._lock:
-            self._store.forget(keeper.uid)
+            # A stop job that came in the meantime is as done as the first.
+            jobs = tuple(
+                replace(job, outcome=JobOutcome.DONE) if kind == "stop" else job
+                for kind, job in keeper.assignment.results.items()
+            )
+            self._tombstones.bury(replace(keeper.status(), jobs=jobs))
             self._keepers.pop(keeper.uid, None)
-            self._bury(keeper.status())
         self._changed(keeper.uid)
 
-    def _bury(self, status: ReplicaStatus) -> None:
-        """Remember the end of a replica for a while: a report about it may be lost."""
-        self._tombstones.pop(status.uid, None)
-        self._tombstones[status.uid] = status
-        while len(self._tombstones) > TOMBSTONES:
-            del self._tombstones[next(iter(self._tombstones))]
-
-    def _follow(self, runtime: ContainerRuntime) -> None:
+    def _follow(self, name: str) -> None:
         """Turn a runtime's events into passes; begin again whenever the stream breaks."""
         wait = 0.2
         while not self._stop.is_set():
             try:
-                for event in runtime.events(self._stop):
+                for event in self.runtimes[name].events(self._stop):
                     wait = 0.2
                     if event.kind is EventKind.RESYNC:
-                        self._compare(runtime)
+                        self._compare(name)
                     elif event.kind is not EventKind.STARTED:
-                        self._queue.add(event.replica)
+                        self._doubt(event.replica)
             except RuntimeFailure as failure:
-                logger.warning("Lost the events of %s: %s", runtime.name, failure)
+                self.engines.lost(name, failure)
+            except Exception:
+                # Without this thread the node would never again hear of a death in time.
+                logger.exception("Following the events of %s failed", name)
             self._stop.wait(wait)
             wait = min(wait * 2, 2.0)
 
-    def _compare(self, runtime: ContainerRuntime) -> None:
+    def _doubt(self, uid: str) -> None:
+        keeper = self._keepers.get(uid)
+        if keeper is not None:
+            keeper.doubt()
+            self._queue.add(uid)
+
+    def _compare(self, name: str) -> None:
         """Look at all of ours in a runtime; unknown containers are leftovers or strangers."""
         try:
-            found = {info.replica: info for info in runtime.list()}
+            found = {info.name: info for info in self.runtimes[name].list()}
+            self.engines.found(name)
         except RuntimeFailure as failure:
-            logger.warning("Cannot list the containers of %s: %s", runtime.name, failure)
+            self.engines.lost(name, failure)
             return
         with self._lock:
-            keepers = dict(self._keepers)
-        for uid in keepers:
-            self._queue.add(uid)
-        for uid, info in found.items():
-            if uid not in keepers:
-                self._meet_unknown(runtime, info)
+            self._strangers.keep_only(name, set(found))
+            keepers = [k for k in self._keepers.values() if k.assignment.runtime in {"", name}]
+        for keeper in keepers:
+            if not keeper.agrees(found.get(keeper.name)):
+                self._doubt(keeper.uid)
+        for info in found.values():
+            self._meet(name, info)
 
-    def _meet_unknown(self, runtime: ContainerRuntime, info: ContainerInfo) -> None:
+    def _meet(self, name: str, info: ContainerInfo) -> None:
         """Remove what a stop job has ended; but if our memory is lost, keep it and tell of it."""
         with self._lock:
-            if info.replica in self._keepers:
+            keeper = self._keepers.get(info.replica)
+            if keeper is not None and info.name in {keeper.name, keeper.assignment.outdated}:
                 return
-            if self._store.was_lost:
-                self._strangers[info.replica] = (runtime, info)
-                self._changed(info.replica)
+            has_ended = keeper is not None or info.replica in self._tombstones
+            if self._store.was_lost and not has_ended:
+                if self._strangers.meet(name, info):
+                    self._changed(info.replica)
                 return
-        logger.warning("Removing %s: no assignment knows it", info.name)
+        reason = "its replica has ended here" if has_ended else "no assignment knows it"
+        logger.warning("Removing %s: %s", info.name, reason)
         try:
-            runtime.remove(info.name)
+            self.runtimes[name].remove(info.name)
         except RuntimeFailure as failure:
             logger.warning("Leftover %s could not be removed: %s", info.name, failure)
-
-    def _stranger_statuses(self) -> dict[str, ReplicaStatus]:
-        return {
-            uid: ReplicaStatus(
-                uid=info.replica,
-                epoch=info.epoch,
-                phase=NodePhase.RUNNING,
-                reason="Unassigned",
-                message="it runs here, but this node has lost its list of assignments",
-                container_id=info.id,
-            )
-            for uid, (_, info) in self._strangers.items()
-            if info.state is ContainerState.RUNNING
-        }

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import redis
 from celery import Celery
@@ -34,6 +35,7 @@ app.conf.update(
     accept_content=["json"],
     task_create_missing_queues=False,
     worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -57,8 +59,8 @@ class Node:
 
     def start(self) -> None:
         """Begin to keep replicas and to report."""
-        self.reporter.start()
         self.agent.start()
+        self.reporter.start(self.agent.has_looked)
 
     def close(self) -> None:
         """Stop; containers run on."""
@@ -102,6 +104,7 @@ def configure(config: WorkerConfig) -> None:
             "socket_connect_timeout": 2,
             "socket_keepalive": True,
             "health_check_interval": 5,
+            "max_connections": 8,
         },
     )
 
@@ -143,25 +146,34 @@ def send_report(report: dict[str, object]) -> bool:
     return True
 
 
-def choose_runtimes(config: WorkerConfig) -> dict[str, ContainerRuntime]:
+def choose_runtimes(config: WorkerConfig, *, patient: bool = False) -> dict[str, ContainerRuntime]:
     """Return the runtimes to offer, the preferred one first.
 
-    A runtime that was asked for by name is offered even when it does not answer yet.
+    A runtime that was asked for by name is offered even when it does not answer yet. So is, for a
+    `patient` caller, an engine that is installed and merely not up: at boot it often comes later.
     """
     owner = Owner(cluster=config.cluster, node=config.node)
     chosen: dict[str, ContainerRuntime] = {}
     for name, make in (("docker", _docker), ("sandbox", _sandbox)):
         if config.runtime not in {"auto", name}:
             continue
+        runtime = make(config, owner)
         try:
-            runtime = make(config, owner)
             runtime.check()
         except RuntimeFailure as failure:
             logger.warning("The runtime %s is not usable here: %s", name, failure)
-            if config.runtime != name:
+            may_come = patient and name == "docker" and _is_engine_installed()
+            if config.runtime != name and not may_come:
                 continue
         chosen[name] = runtime
     return chosen
+
+
+def _is_engine_installed() -> bool:
+    from worker.runtimes.docker import socket_url  # noqa: PLC0415, loads slowly
+
+    scheme, _, path = socket_url().partition("://")
+    return scheme != "unix" or Path(path).exists()
 
 
 def _docker(config: WorkerConfig, owner: Owner) -> ContainerRuntime:
@@ -178,14 +190,13 @@ def _sandbox(config: WorkerConfig, owner: Owner) -> ContainerRuntime:
 
 
 def describe(config: WorkerConfig, agent: Agent) -> NodeFacts:
-    """Return what this node is and can run now."""
-    usable, notes = [], []
-    for name, runtime in agent.runtimes.items():
-        try:
-            notes += [f"{name}: {note}" for note in runtime.check()]
-            usable.append(name)
-        except RuntimeFailure as failure:
-            notes.append(f"{name}: {failure}")
+    """Return what this node is and can run, as far as is known: nothing is asked or waited for.
+
+    The reporter calls this, and an engine that hangs must not keep it from answering pings.
+    """
+    notes = agent.engines.notes()
+    if not agent.runtimes:
+        notes = ("no runtime is usable here; install Docker, or allow user namespaces",)
     machine = platform.machine()
     labels = {
         "kubernetes.io/hostname": config.node,
@@ -195,9 +206,9 @@ def describe(config: WorkerConfig, agent: Agent) -> NodeFacts:
     }
     return NodeFacts(
         labels=tuple(sorted(labels.items())),
-        runtimes=tuple(usable),
+        runtimes=agent.engines.usable(),
         cpu_millis=len(os.sched_getaffinity(0)) * 1000,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         release=RELEASE,
-        notes=tuple(notes),
+        notes=notes,
     )

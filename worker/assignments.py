@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable
@@ -10,24 +11,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker import protocol
-from worker.protocol import JobResult, LatestDeath, ReplicaSpec
+from worker.protocol import JobResult, LatestDeath, ReplicaSpec, ReplicaStatus
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
 class Assignment:
     """One replica given to this node. `results` keeps the latest outcome of each kind of job.
 
-    `stop_grace` is set once a stop job has come; `has_run` once its container ran. `buried` is the
-    id of the latest container whose death was counted.
+    `stop_grace` is set once a stop job has come; `has_run` once its container ran. `runtime` is
+    the runtime it was given to: it stays there, also when another becomes the preferred one.
+    `buried` is the id of the latest container whose death was counted, `ready_id` that of the one
+    that was ready, `outdated` the name of an earlier epoch's container that has to go first.
+    `next_try_at` is seconds since the epoch.
     """
 
     spec: ReplicaSpec
     results: dict[str, JobResult] = field(default_factory=dict)
+    runtime: str = ""
     stop_grace: int | None = None
     has_run: bool = False
     restarts: int = 0
     failures: int = 0
+    next_try_at: float | None = None
     buried: str = ""
+    ready_id: str = ""
+    outdated: str = ""
     death: LatestDeath | None = None
 
 
@@ -44,8 +54,12 @@ class AssignmentStore:
         self.was_lost = not path.exists()
         try:
             self._connection = _open(path)
-        except sqlite3.DatabaseError:
-            path.rename(path.with_suffix(".damaged"))
+        except sqlite3.OperationalError:
+            # Locked by another process, no permission, disk full: the file itself may be well.
+            raise
+        except sqlite3.DatabaseError as error:
+            logger.warning("The list of assignments is damaged and put aside: %s", error)
+            _put_aside(path)
             self.was_lost = True
             self._connection = _open(path)
 
@@ -57,24 +71,43 @@ class AssignmentStore:
         for uid, body in rows:
             try:
                 found[uid] = _decode(json.loads(body))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError) as error:
+                logger.warning("The assignment of replica %s cannot be read: %s", uid, error)
                 self.was_lost = True
         return found
 
     def save(self, assignments: Iterable[Assignment]) -> None:
         """Keep assignments, all or none."""
-        rows = [(a.spec.uid, json.dumps(_encode(a))) for a in assignments]
         with self._lock, self._connection:
+            # Read under the lock: otherwise a slow writer could put an older look over a newer one.
+            rows = [(a.spec.uid, json.dumps(_encode(a))) for a in assignments]
             self._connection.executemany(
                 "INSERT INTO assignment (uid, body) VALUES (?, ?) "
                 "ON CONFLICT (uid) DO UPDATE SET body = excluded.body",
                 rows,
             )
 
-    def forget(self, uid: str) -> None:
-        """Drop an assignment."""
+    def bury(self, status: ReplicaStatus, at: float, *, drop: Iterable[str] = ()) -> None:
+        """Turn an assignment into a note of its end, and drop older notes, in one step."""
+        row = (status.uid, at, json.dumps(protocol.to_wire(status)))
         with self._lock, self._connection:
-            self._connection.execute("DELETE FROM assignment WHERE uid = ?", (uid,))
+            self._connection.execute("DELETE FROM assignment WHERE uid = ?", (status.uid,))
+            self._connection.execute("INSERT OR REPLACE INTO ended VALUES (?, ?, ?)", row)
+            self._connection.executemany(
+                "DELETE FROM ended WHERE uid = ?", [(uid,) for uid in drop]
+            )
+
+    def load_ended(self) -> dict[str, tuple[float, ReplicaStatus]]:
+        """Return the notes of ends, oldest first; one that cannot be read is left out."""
+        with self._lock:
+            rows = self._connection.execute("SELECT * FROM ended ORDER BY at, rowid").fetchall()
+        found = {}
+        for uid, at, body in rows:
+            try:
+                found[uid] = (at, protocol.from_wire(ReplicaStatus, json.loads(body)))
+            except ValueError as error:
+                logger.warning("The note of the end of %s cannot be read: %s", uid, error)
+        return found
 
     def next_boot(self, now: float) -> int:
         """Return a number greater than that of every earlier start, also if the clock went back."""
@@ -94,49 +127,84 @@ class AssignmentStore:
             self._connection.close()
 
 
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS assignment (uid TEXT PRIMARY KEY, body TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS ended (uid TEXT PRIMARY KEY, at REAL NOT NULL, body TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+)
+
+
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, timeout=5)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        _require_sound(connection)
         with connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS assignment (uid TEXT PRIMARY KEY, body TEXT NOT NULL)"
-            )
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
-            )
+            for statement in _SCHEMA:
+                connection.execute(statement)
     except sqlite3.DatabaseError:
         connection.close()
         raise
     return connection
 
 
+def _require_sound(connection: sqlite3.Connection) -> None:
+    answer = connection.execute("PRAGMA quick_check").fetchone()[0]
+    if answer != "ok":
+        raise sqlite3.DatabaseError(answer)
+
+
+def _put_aside(path: Path) -> None:
+    """Move a damaged file and its journals: one left behind would be replayed into the new."""
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(path.with_name(f"{path.stem}.damaged{suffix}"))
+
+
 def _encode(assignment: Assignment) -> dict[str, object]:
     return {
         "spec": protocol.to_wire(assignment.spec),
-        "results": {k: protocol.to_wire(v) for k, v in assignment.results.items()},
+        # A copy in one step, because a job may add its result while a pass saves.
+        "results": {k: protocol.to_wire(v) for k, v in tuple(assignment.results.items())},
+        "runtime": assignment.runtime,
         "stop_grace": assignment.stop_grace,
         "has_run": assignment.has_run,
         "restarts": assignment.restarts,
         "failures": assignment.failures,
+        "next_try_at": assignment.next_try_at,
         "buried": assignment.buried,
+        "ready_id": assignment.ready_id,
+        "outdated": assignment.outdated,
         "death": protocol.to_wire(assignment.death) if assignment.death else None,
     }
 
 
 def _decode(body: dict[str, object]) -> Assignment:
+    """Read what `_encode` wrote, also an earlier release's: what it lacks takes its default."""
     results, death = body["results"], body["death"]
-    stop_grace, restarts, failures = body["stop_grace"], body["restarts"], body["failures"]
-    if not isinstance(results, dict) or not isinstance(restarts, int):
+    if not isinstance(results, dict):
         raise TypeError("an assignment has an unexpected shape")
     return Assignment(
         spec=protocol.from_wire(ReplicaSpec, body["spec"]),
         results={k: protocol.from_wire(JobResult, v) for k, v in results.items()},
-        stop_grace=stop_grace if isinstance(stop_grace, int) else None,
+        runtime=str(body.get("runtime", "")),
+        stop_grace=_whole(body["stop_grace"]),
         has_run=bool(body["has_run"]),
-        restarts=restarts,
-        failures=failures if isinstance(failures, int) else 0,
+        restarts=_whole(body["restarts"]) or 0,
+        failures=_whole(body["failures"]) or 0,
+        next_try_at=_instant(body.get("next_try_at")),
         buried=str(body.get("buried", "")),
+        ready_id=str(body.get("ready_id", "")),
+        outdated=str(body.get("outdated", "")),
         death=protocol.from_wire(LatestDeath, death) if death else None,
     )
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _instant(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -10,21 +11,37 @@ from worker.probes import ProbeTrack
 from worker.protocol import ContainerSpec, Probe
 from worker.runtimes.base import ContainerInfo, ContainerRuntime
 
+logger = logging.getLogger(__name__)
+
 
 class Health:
-    """What is known of one run of a container; made anew with every start."""
+    """What is known of one run of a container; made anew with every start.
+
+    `age` is how many seconds it runs already: initial delays count from its start. `was_ready`
+    says that this very container was ready before the agent's own restart: it stays so until a
+    probe says otherwise, or else every restart of an agent would take its replicas out of service.
+    """
 
     def __init__(
-        self, container: ContainerSpec, clock: Callable[[], float] = time.monotonic
+        self,
+        container: ContainerSpec,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        age: float = 0.0,
+        was_ready: bool = False,
     ) -> None:
         self._clock = clock
         now = clock()
+        self._began_at = now - age
+        self._was_ready = was_ready
         self._spec = container
-        self._startup = self._track(container.startup_probe, now, quick=True)
+        self._startup = self._track(container.startup_probe, quick=True)
+        if self._startup is not None and was_ready:
+            self._startup.passing = True
         self._readiness: ProbeTrack | None = None
         self._liveness: ProbeTrack | None = None
         self._has_begun = False
-        self._begin_if_started(now)
+        self._begin_if_started()
 
     @property
     def is_started(self) -> bool:
@@ -71,7 +88,7 @@ class Health:
     ) -> float | None:
         """Begin every check that is due, elsewhere; return seconds until the next one is."""
         now = self._clock()
-        self._begin_if_started(now)
+        self._begin_if_started()
         tracks = [track for track in self._active() if not track.in_flight]
         for track in tracks:
             if track.is_due(now):
@@ -88,10 +105,15 @@ class Health:
         tell: Callable[[], None],
     ) -> Callable[[], None]:
         def check() -> None:
-            answer = probes.check(
-                track.probe, info, lambda argv, limit: runtime.exec(info.name, argv, limit)
-            )
-            track.record(answer, self._clock())
+            try:
+                answer = probes.check(
+                    track.probe, info, lambda argv, limit: runtime.exec(info.name, argv, limit)
+                )
+                track.record(answer, self._clock())
+            except Exception:
+                # A bug must not leave the probe in flight, which would be never asked again.
+                track.postpone(self._clock())
+                logger.exception("A probe of %s could not be made", info.name)
             tell()
 
         return check
@@ -101,11 +123,15 @@ class Health:
             return [self._startup]
         return [track for track in (self._readiness, self._liveness) if track is not None]
 
-    def _begin_if_started(self, now: float) -> None:
+    def _begin_if_started(self) -> None:
         if self.is_started and not self._has_begun:
             self._has_begun = True
-            self._readiness = self._track(self._spec.readiness_probe, now, quick=True)
-            self._liveness = self._track(self._spec.liveness_probe, now, quick=False)
+            self._readiness = self._track(self._spec.readiness_probe, quick=not self._was_ready)
+            if self._readiness is not None and self._was_ready:
+                self._readiness.passing = True
+            self._liveness = self._track(self._spec.liveness_probe, quick=False)
 
-    def _track(self, probe: Probe | None, now: float, *, quick: bool) -> ProbeTrack | None:
-        return None if probe is None else ProbeTrack(probe, now=now, quick=quick)
+    def _track(self, probe: Probe | None, *, quick: bool) -> ProbeTrack | None:
+        if probe is None:
+            return None
+        return ProbeTrack(probe, began_at=self._began_at, now=self._clock(), quick=quick)

@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from worker import backoff, labels
+from worker import backoff, deaths, labels
 from worker.assignments import Assignment
 from worker.health import Health
 from worker.protocol import (
     JobOutcome,
     JobResult,
     JobUid,
-    LatestDeath,
     NodePhase,
+    ReplicaSpec,
     ReplicaStatus,
     Resources,
 )
+from worker.pulling import Pull
 from worker.runtimes.base import (
     ContainerInfo,
     ContainerRuntime,
@@ -31,20 +32,19 @@ from worker.runtimes.base import (
     RuntimeFailure,
 )
 
-LOG_LINES = 200
-LOG_BYTES = 64 * 1024
+SHORTEST_RETRY_SECONDS = 1.0
+ENGINE_DOWN_SECONDS = 5.0
 _ORDER = {phase: rank for rank, phase in enumerate(NodePhase)}
-
-
-class PullAbandoned(Exception):
-    """The replica is to stop; its image is not needed any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a keeper needs of the agent: the runtimes, saving, and a limit on starts at once."""
+    """What a keeper needs of the agent: the runtimes, saving, and a limit on starts at once.
 
-    runtimes: Callable[[str], ContainerRuntime | None]
+    `pin` returns the runtime of an assignment, noting there which one it is.
+    """
+
+    pin: Callable[[Assignment], ContainerRuntime | None]
     save: Callable[[Assignment], None]
     changed: Callable[[str], None]
     again: Callable[[str], None]
@@ -58,15 +58,20 @@ class Keeper:
 
     def __init__(self, assignment: Assignment, surroundings: Surroundings) -> None:
         self.assignment = assignment
-        self.phase = NodePhase.ACCEPTED
+        # What ran before the agent's restart runs still, as far as anybody knows.
+        self.phase = NodePhase.RUNNING if assignment.has_run else NodePhase.ACCEPTED
         self._around = surroundings
         self._reason, self._message, self._note = "Accepted", "", ""
         self._info: ContainerInfo | None = None
-        self._next_try_at: float | None = None
+        # Whether `_info` can be believed; events and comparisons raise the doubt.
+        self._is_sure = False
+        self._has_crashed = assignment.next_try_at is not None
+        self._was_ready = False
         self._started_at: float | None = None
         self._kill_reason: tuple[str, str] | None = None
-        self._update: tuple[JobUid, Resources] | None = None
+        self._update = _unfinished_update(assignment)
         self._health: Health | None = None
+        self._pull: Pull | None = None
 
     @property
     def uid(self) -> str:
@@ -78,6 +83,12 @@ class Keeper:
         """Return the container's name."""
         return labels.container_name(self.assignment.spec.uid, self.assignment.spec.epoch)
 
+    def ask_stop(self, grace: int) -> None:
+        """Have the container ended by the next pass, which a pull does not hold up."""
+        self.assignment.stop_grace = grace
+        if (pull := self._pull) is not None:
+            pull.abandon()
+
     def ask_update(self, job: JobUid, resources: Resources) -> None:
         """Have the limits changed by the next pass."""
         container = replace(self.assignment.spec.container, resources=resources)
@@ -87,14 +98,33 @@ class Keeper:
     def ask_retry(self) -> None:
         """Forget the back-off."""
         self.assignment.failures = 0
-        self._next_try_at = None
+        self.assignment.next_try_at = None
+
+    def ask_epoch(self, spec: ReplicaSpec) -> None:
+        """Have the replica run as a later epoch; the earlier container goes first."""
+        self.assignment.outdated = self.name
+        self.assignment.spec = spec
+        self._info = self._health = None
+        self._is_sure = False
+
+    def doubt(self) -> None:
+        """Have the next pass look at the container itself."""
+        self._is_sure = False
+
+    def agrees(self, seen: ContainerInfo | None) -> bool:
+        """Tell whether what was seen is what this keeper takes for running."""
+        if seen is None or seen.state is not ContainerState.RUNNING or not self._is_sure:
+            return False
+        return self._info is not None and self._info.id == seen.id
 
     def tend(self) -> float | None:
         """Run one pass; return seconds until the next is due, None when only events matter."""
-        runtime = self._around.runtimes(self.assignment.spec.runtime_class)
+        runtime = self._around.pin(self.assignment)
         if runtime is None:
             return self._lacks_runtime()
         try:
+            if self.assignment.outdated:
+                self._remove_outdated(runtime)
             if self.assignment.stop_grace is not None:
                 self._stop(runtime, self.assignment.stop_grace)
                 return None
@@ -114,7 +144,7 @@ class Keeper:
             message=self._message,
             restarts=self.assignment.restarts,
             started_at=self._started_at,
-            next_try_at=self._next_try_at,
+            next_try_at=self.assignment.next_try_at,
             container_id=info.id if info else "",
             address=info.address if info else "",
             ports=info.ports if info else (),
@@ -125,11 +155,13 @@ class Keeper:
         )
 
     def _is_ready(self) -> bool:
+        """Ready is what runs, has passed its probes, and is not being ended by us."""
+        ending = self._kill_reason is not None or self.assignment.stop_grace is not None
         running = self._info is not None and self._info.state is ContainerState.RUNNING
-        return running and self._health is not None and self._health.is_ready
+        return running and not ending and self._health is not None and self._health.is_ready
 
     def _keep(self, runtime: ContainerRuntime) -> float | None:
-        info = runtime.inspect(self.name)
+        info = self._look(runtime)
         if info is not None and info.state is ContainerState.RUNNING:
             if self._kill_reason is not None:
                 return self._kill(runtime)
@@ -142,25 +174,48 @@ class Keeper:
         wait = self._back_off()
         return wait if wait > 0 else self._start(runtime)
 
+    def _look(self, runtime: ContainerRuntime) -> ContainerInfo | None:
+        """Return the container; the engine is asked only when there is a reason for doubt."""
+        if self._is_sure and self._info is not None:
+            return self._info
+        # Before the look, so that a doubt that comes during it leads to another.
+        self._is_sure = True
+        return runtime.inspect(self.name)
+
     def _watch(self, runtime: ContainerRuntime, info: ContainerInfo) -> float | None:
         """The container runs: note it, apply new limits, ask the probes that are due."""
-        if self._info is None or self._info.id != info.id:
-            self._health = Health(self.assignment.spec.container)
+        if self._info is None or self._info.id != info.id or self._health is None:
+            self._health = self._new_health(info)
             self._started_at = info.started_at
         self._info, self._note = info, info.note or self._note
-        self._next_try_at = None
+        self.assignment.next_try_at, self._has_crashed = None, False
         if not self.assignment.has_run:
             self.assignment.has_run = True
             self._around.save(self.assignment)
         self._finish_job("start")
         self._apply_update(runtime)
-        health = self._health or Health(self.assignment.spec.container)
-        verdict = health.verdict()
+        verdict = self._health.verdict()
         if verdict is not None:
             self._kill_reason = verdict
             return self._kill(runtime)
-        self._set(NodePhase.RUNNING, *health.describe())
-        return health.ask(runtime, info, self._around.run_probe, self._tell_again)
+        self._set(NodePhase.RUNNING, *self._health.describe())
+        self._remember_ready(info)
+        return self._health.ask(runtime, info, self._around.run_probe, self._tell_again)
+
+    def _new_health(self, info: ContainerInfo) -> Health:
+        age = max(0.0, self._around.clock() - info.started_at) if info.started_at else 0.0
+        was_ready = self.assignment.ready_id == info.id
+        return Health(self.assignment.spec.container, age=age, was_ready=was_ready)
+
+    def _remember_ready(self, info: ContainerInfo) -> None:
+        """Keep on disk which container was ready: an agent's restart must not unready it."""
+        container = self.assignment.spec.container
+        if container.readiness_probe is None and container.startup_probe is None:
+            return
+        ready_id = info.id if self._is_ready() else ""
+        if ready_id != self.assignment.ready_id:
+            self.assignment.ready_id = ready_id
+            self._around.save(self.assignment)
 
     def _tell_again(self) -> None:
         self._around.again(self.uid)
@@ -171,94 +226,103 @@ class Keeper:
         if self._health is not None and self._health.grace_seconds is not None:
             grace = self._health.grace_seconds
         self._set(NodePhase.RUNNING, *(self._kill_reason or ("Killed", "")))
+        self.doubt()
         runtime.stop(self.name, grace)
         return 0.0
 
     def _bury(self, runtime: ContainerRuntime, info: ContainerInfo) -> None:
-        """The container has ended: keep what it said last and count it, once."""
-        self._keep_death(runtime, info)
-        reason, message = self._kill_reason or _ending(info)
+        """The container has ended: keep what it said last, and count it once.
+
+        It is removed by the next start only: until then its log can still be read.
+        """
+        self.assignment.death = deaths.look_back(runtime, info, now=self._around.clock())
+        self.assignment.buried = info.id
+        reason, message = self._kill_reason or deaths.explain(info)
         self._kill_reason = None
         ran = (info.finished_at or 0.0) - (info.started_at or 0.0)
         if backoff.is_forgotten(ran):
             self.assignment.failures = 0
-        self.assignment.buried = info.id
         self._count_failure(reason, message)
-
-    def _keep_death(self, runtime: ContainerRuntime, info: ContainerInfo) -> None:
-        lines = runtime.logs(self.name, tail=LOG_LINES, follow=False, stop=threading.Event())
-        self.assignment.death = LatestDeath(
-            finished_at=info.finished_at or self._around.clock(),
-            exit_code=info.exit_code,
-            oom_killed=info.oom_killed,
-            log_tail="\n".join(line.text for line in lines)[-LOG_BYTES:],
-        )
 
     def _count_failure(self, reason: str, message: str) -> None:
         self._info = self._health = None
         self.assignment.failures += 1
         self.assignment.restarts += 1
-        self._next_try_at = self._around.clock() + backoff.delay_seconds(self.assignment.failures)
+        wait = backoff.delay_seconds(self.assignment.failures)
+        self.assignment.next_try_at, self._has_crashed = self._around.clock() + wait, True
         self._around.save(self.assignment)
         self._set(self.phase, reason, message)
 
     def _back_off(self) -> float:
         """Return how long to wait before the next try."""
-        if self._next_try_at is None:
+        if self.assignment.next_try_at is None:
             return 0.0
-        wait = self._next_try_at - self._around.clock()
-        if wait > 0 and self.assignment.failures > 1 and self._reason != "CrashLoopBackOff":
+        wait = self.assignment.next_try_at - self._around.clock()
+        if wait > 0 and self._has_crashed and self._reason != "CrashLoopBackOff":
             because = f"{self._reason}: {self._message}" if self._message else self._reason
             seconds = backoff.delay_seconds(self.assignment.failures)
             again = f"{because}; tried again after {seconds:.0f} s"
             self._set(self.phase, "CrashLoopBackOff", again)
         return wait
 
-    def _start(self, runtime: ContainerRuntime) -> float:
-        container = self.assignment.spec.container
+    def _start(self, runtime: ContainerRuntime) -> float | None:
         self._advance(NodePhase.PULLING)
-        try:
-            runtime.pull(container, self._on_progress)
-        except PullAbandoned:
+        if not self._fetch_image(runtime):
             return 0.0
         self._advance(NodePhase.STARTING)
         self._set(self.phase, "Starting", "")
         with self._around.starts:
             if self.assignment.stop_grace is not None:
                 return 0.0
+            # A death that is told while the start returns must lead to another look.
+            self._is_sure = True
             info = runtime.start(self.assignment.spec)
-        self._next_try_at = None
-        self._watch(runtime, info)
-        return 0.0
+        return self._watch(runtime, info)
 
-    def _on_progress(self, sentence: str) -> None:
-        if self.assignment.stop_grace is not None:
-            raise PullAbandoned
-        self._set(self.phase, "Pulling", sentence)
+    def _fetch_image(self, runtime: ContainerRuntime) -> bool:
+        pull = self._pull = Pull(runtime, self.assignment.spec.container)
+        try:
+            # A stop that came before the pull was there to be abandoned.
+            if self.assignment.stop_grace is not None:
+                return False
+            return pull.run(lambda sentence: self._set(self.phase, "Pulling", sentence))
+        finally:
+            self._pull = None
 
     def _failed(self, failure: RuntimeFailure) -> float:
         """A runtime call failed: try again later, however hopeless it looks from here."""
-        if self.assignment.stop_grace is not None or failure.reason is FailureReason.ENGINE_DOWN:
-            self._set(self.phase, failure.reason, str(failure))
-            return 1.0
-        self.assignment.failures += 1
-        wait = max(1.0, backoff.delay_seconds(self.assignment.failures))
-        self._next_try_at = self._around.clock() + wait
+        self.doubt()
         self._set(self.phase, failure.reason, str(failure))
+        if self.assignment.stop_grace is not None:
+            return SHORTEST_RETRY_SECONDS
+        if failure.reason is FailureReason.ENGINE_DOWN:
+            # Its return is told by the event stream; this is for want of one.
+            return ENGINE_DOWN_SECONDS
+        self.assignment.failures += 1
+        wait = max(SHORTEST_RETRY_SECONDS, backoff.delay_seconds(self.assignment.failures))
+        self.assignment.next_try_at, self._has_crashed = self._around.clock() + wait, False
+        self._around.changed(self.uid)
         return wait
 
     def _stop(self, runtime: ContainerRuntime, grace: int) -> None:
         self._set(NodePhase.STOPPING, "Stopping", "")
+        self.doubt()
         runtime.stop(self.name, grace)
         info = runtime.inspect(self.name)
         if info is not None:
-            if info.state is ContainerState.EXITED:
-                self._keep_death(runtime, info)
+            if info.state is ContainerState.EXITED and info.id != self.assignment.buried:
+                self.assignment.death = deaths.look_back(runtime, info, now=self._around.clock())
             runtime.remove(self.name)
         self._info = self._health = None
-        self._next_try_at = None
+        self.assignment.next_try_at = None
         self._finish_job("stop")
         self._set(NodePhase.STOPPED, "Stopped", "")
+
+    def _remove_outdated(self, runtime: ContainerRuntime) -> None:
+        runtime.stop(self.assignment.outdated, self.assignment.spec.grace_seconds)
+        runtime.remove(self.assignment.outdated)
+        self.assignment.outdated = ""
+        self._around.save(self.assignment)
 
     def _apply_update(self, runtime: ContainerRuntime) -> None:
         if self._update is None:
@@ -283,16 +347,19 @@ class Keeper:
             self._around.changed(self.uid)
 
     def _lacks_runtime(self) -> float | None:
-        wanted = self.assignment.spec.runtime_class or "container"
-        if self.assignment.stop_grace is not None:
+        wanted = self.assignment.runtime or self.assignment.spec.runtime_class or "container"
+        message = f"this node has no usable {wanted} runtime; "
+        if self.assignment.stop_grace is None:
+            message += "choose another runtimeClassName or node"
+        elif self.assignment.has_run:
+            # Saying that it is stopped would orphan a container that may well be running.
+            message += "the container cannot be stopped until the node offers it again"
+        else:
             self._finish_job("stop")
             self._set(NodePhase.STOPPED, "Stopped", "")
             return None
-        message = (
-            f"this node has no usable {wanted} runtime; choose another runtimeClassName or node"
-        )
         self._set(self.phase, FailureReason.UNSUPPORTED, message)
-        return 5.0
+        return ENGINE_DOWN_SECONDS
 
     def _advance(self, phase: NodePhase) -> None:
         """Move forward; a restart in place stays where it is."""
@@ -308,20 +375,10 @@ class Keeper:
         if before != (self.phase, self._reason, self._message, self._was_ready):
             self._around.changed(self.uid)
 
-    _was_ready = False
 
-
-def _ending(info: ContainerInfo) -> tuple[str, str]:
-    if info.oom_killed:
-        return "OOMKilled", "it used more memory than its limit"
-    code = info.exit_code
-    if code == 0:
-        return "Completed", "it exited with 0, but is to be kept running"
-    if code in {126, 127}:
-        return (
-            "CommandNotFound",
-            f"it exited with {code}: check command and args; the log says more",
-        )
-    if code is not None and code > 128:
-        return "Error", f"it was ended by signal {code - 128}"
-    return "Error", f"it exited with {code}"
+def _unfinished_update(assignment: Assignment) -> tuple[JobUid, Resources] | None:
+    """Return the change of limits that was accepted before the agent ended, if it was not made."""
+    known = assignment.results.get("update")
+    if known is None or known.outcome is not JobOutcome.ACCEPTED:
+        return None
+    return known.uid, assignment.spec.container.resources

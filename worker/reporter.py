@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 
 COALESCE_SECONDS = 0.02
 RETRY_SECONDS = 0.5
-MAX_PER_REPORT = 500
+MAX_PER_REPORT = 200
+FIRST_LOOK_SECONDS = 3.0
 Statuses = Callable[[Iterable[str] | None], Sequence[ReplicaStatus]]
 
 
@@ -41,6 +42,7 @@ class Reporter:
         self._full_seconds = full_seconds
         self._statuses: Statuses = lambda _uids: ()
         self._wake = threading.Event()
+        self._wake.set()  # the first report is due at once
         self._lock = threading.Lock()
         self._due: set[str] = set()
         self._pongs: list[str] = []
@@ -71,9 +73,12 @@ class Reporter:
             self._pongs.append(token)
         self._wake.set()
 
-    def start(self) -> None:
-        """Report from a thread of its own."""
-        threading.Thread(target=self._run, name="reporter", daemon=True).start()
+    def start(self, has_looked: threading.Event) -> None:
+        """Report from a thread of its own, once the replicas have been looked at.
+
+        A report before that would say of every replica that it is not ready.
+        """
+        threading.Thread(target=self._run, args=(has_looked,), name="reporter", daemon=True).start()
 
     def close(self) -> None:
         """Stop reporting."""
@@ -82,17 +87,33 @@ class Reporter:
 
     def flush(self) -> bool:
         """Send what is due now; return whether nothing is left."""
-        with self._lock:
-            due, pongs, full = sorted(self._due), self._pongs, self._full_due
-            self._due, self._pongs, self._full_due = set(), [], False
-        if not (due or pongs or full):
-            return True
-        if self._send(to_wire(self._report(due, pongs[-1] if pongs else "", full=full))):
-            return True
-        with self._lock:
-            self._due |= set(due)
-            self._full_due = self._full_due or full
-        return False
+        while True:
+            with self._lock:
+                pong = self._pongs[-1] if self._pongs else ""
+                full = self._full_due
+                # An inventory is one message; changes are told in portions.
+                due = sorted(self._due) if full else sorted(self._due)[:MAX_PER_REPORT]
+                self._due -= set(due)
+                self._pongs, self._full_due = [], False
+            if not (due or pong or full):
+                return True
+            if not self._tell(due, pong, full=full):
+                return False
+
+    def _tell(self, due: list[str], pong: str, *, full: bool) -> bool:
+        """Send one report; what the broker does not take, for whatever reason, stays due."""
+        taken = False
+        try:
+            report = self._report(due, pong, full=full)
+            taken = self._send(to_wire(report))
+        finally:
+            with self._lock:
+                if not taken:
+                    self._due |= set(due)
+                    self._full_due = self._full_due or full
+        if taken:
+            self._note_deaths(report)
+        return taken
 
     def _report(self, due: list[str], pong: str, *, full: bool) -> NodeReport:
         # The number is taken before the look: a later look can only have a higher one.
@@ -115,20 +136,36 @@ class Reporter:
         if status.death is None:
             return status
         told = self._told_deaths.get(status.uid)
-        self._told_deaths[status.uid] = status.death.finished_at
         if told == status.death.finished_at and status.uid not in due:
             return replace(status, death=replace(status.death, log_tail=""))
         return status
 
-    def _run(self) -> None:
+    def _note_deaths(self, report: NodeReport) -> None:
+        """Remember which deaths have been told; of a full report, nothing else is worth keeping."""
+        if report.full:
+            self._told_deaths.clear()
+        for status in report.replicas:
+            if status.death is not None:
+                self._told_deaths[status.uid] = status.death.finished_at
+
+    def _run(self, has_looked: threading.Event) -> None:
+        has_looked.wait(FIRST_LOOK_SECONDS)
         next_full = time.monotonic() + self._full_seconds
         while not self._closed:
             self._wake.wait(max(0.0, next_full - time.monotonic()))
             self._wake.clear()
             if time.monotonic() >= next_full:
-                self._full_due = True
+                self.ask_full()
                 next_full = time.monotonic() + self._full_seconds
             time.sleep(COALESCE_SECONDS)
-            if not self.flush():
+            if not self._flush_safely():
                 time.sleep(RETRY_SECONDS)
                 self._wake.set()
+
+    def _flush_safely(self) -> bool:
+        try:
+            return self.flush()
+        except Exception:
+            # Without this thread the node would fall silent and be taken for lost.
+            logger.exception("A report could not be made")
+            return False

@@ -2,91 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from worker.agent import Agent
-from worker.assignments import AssignmentStore
-from worker.labels import Owner
-from worker.protocol import (
-    ContainerSpec,
-    JobOutcome,
-    NodePhase,
-    ReplicaSpec,
-    ReplicaStatus,
-    Resources,
-    RetryJob,
-    StartJob,
-    StopJob,
-    UpdateJob,
-)
+from tests.machine import NAME, START, STOP, Machine, outcomes, spec
+from worker.protocol import JobOutcome, NodePhase, Resources, RetryJob, StartJob, UpdateJob
 from worker.runtimes.base import FailureReason, RuntimeFailure
-from worker.runtimes.memory import InMemoryRuntime
-
-NAME = "kijabi-r1-1"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Machine:
-    """A node whose agent can be ended and begun again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.clock = Clock()
-        self.runtime = InMemoryRuntime(Owner(cluster="c", node="n"))
-        self.agent = self.begin()
-
-    def begin(self) -> Agent:
-        store = AssignmentStore(self.folder / "assignments.sqlite3")
-        runtimes = {"in-memory": self.runtime}
-        self.agent = Agent(runtimes, store, lambda _uid: None, clock=self.clock)
-        return self.agent
-
-    def do(self, *jobs: object) -> None:
-        self.agent.execute(jobs)
-        self.agent.run_until_idle()
-
-    def look(self, later: float = 0.0) -> None:
-        self.clock.now += later
-        self.agent.look_again()
-        self.agent.run_until_idle()
-
-    def status(self) -> ReplicaStatus:
-        return self.agent.statuses(["r1"])[0]
-
-
-def spec(uid: str = "r1", epoch: int = 1, **container: object) -> ReplicaSpec:
-    values = {"name": "main", "image": "app:1"} | container
-    return ReplicaSpec(
-        uid=uid,
-        epoch=epoch,
-        namespace="default",
-        deployment="web",
-        revision=1,
-        slot=0,
-        containers=(ContainerSpec(**values),),
-    )
-
-
-START = StartJob(uid="j1", replica=spec())
-STOP = StopJob(uid="j2", replica="r1", epoch=1)
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
-
-
-def outcomes(status: ReplicaStatus) -> dict[str, JobOutcome]:
-    return {result.uid: result.outcome for result in status.jobs}
 
 
 def test_a_start_job_runs_the_container(machine: Machine):
@@ -286,8 +214,6 @@ def test_a_damaged_memory_is_put_aside(machine: Machine):
 
 
 def test_a_runtime_that_is_not_here_is_named(machine: Machine):
-    from dataclasses import replace
-
     machine.do(StartJob(uid="j1", replica=replace(spec(), runtime_class="moon")))
 
     assert machine.status().reason == "Unsupported"
