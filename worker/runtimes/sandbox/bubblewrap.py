@@ -16,8 +16,8 @@ from worker.runtimes.base import FailureReason, RuntimeFailure
 from worker.runtimes.sandbox import command
 
 TRY_SECONDS = 20.0
-_NOT_EXECUTED = re.compile(r"bwrap: execvp (?P<what>.*): (?P<why>[^:]+)$", re.MULTILINE)
-_NO_FOLDER = re.compile(r"bwrap: Can't chdir to (?P<what>.*): (?P<why>[^:]+)$", re.MULTILINE)
+_NOT_EXECUTED = re.compile(r"bwrap: execvp (?P<what>.*): (?P<why>[^:\n]+)$", re.MULTILINE)
+_NO_FOLDER = re.compile(r"bwrap: Can't chdir to (?P<what>.*): (?P<why>[^:\n]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

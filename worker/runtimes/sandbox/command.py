@@ -10,6 +10,9 @@ from worker.protocol import ReplicaSpec
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOME = "/tmp"  # noqa: S108, the sandbox's own
 NOBODY = 65534
+# Where an image is put for a user who may not walk to it; only bubblewrap's own processes see that.
+STAGE = "/mnt"
+PUT_ON_STAGE = 'mount --rbind "$1" "$2" || exit 1; shift 2; exec "$@"'
 # The first process writes down who it is before it becomes bubblewrap, so that there is no moment
 # in which a sandbox runs and nobody could find it. It does so in its working directory: when that
 # was removed meanwhile, nobody wants this sandbox any more. Standard input is the lock on the
@@ -26,14 +29,14 @@ shift; cd /; exec "$@" < /dev/null
 class Layout:
     """Where things are: descriptors are inherited by the process, paths are the node's.
 
-    `root_descriptor` is the open root of an image that is not the node's own; `masks` are folders
-    to cover with an empty one, `shared` are files of the node put into the image.
+    `root` is an image's folder, None for the node's own root; `masks` are folders to cover with an
+    empty one, `shared` are files of the node put into the image.
     """
 
     bwrap: str
     status_descriptor: int
     options_descriptor: int
-    root_descriptor: int | None
+    root: str | None
     masks: Sequence[str]
     shared: Sequence[str]
     groups: Sequence[str]
@@ -43,6 +46,9 @@ class Layout:
 def argv(replica: ReplicaSpec, layout: Layout) -> list[str]:
     """Return the whole command: record, join the cgroups, drop root, make the namespaces, run."""
     words = ["/bin/sh", "-c", FIRST_PROCESS, "sh", *layout.groups, "--"]
+    if layout.drop_user and layout.root is not None:
+        words += ["unshare", "--mount", "--propagation", "slave", "--"]
+        words += ["/bin/sh", "-c", PUT_ON_STAGE, "sh", layout.root, STAGE]
     if layout.drop_user:
         words += ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--"]
     words += [layout.bwrap, "--args", str(layout.options_descriptor)]
@@ -89,10 +95,8 @@ def environment(
 
 
 def _mounts(layout: Layout) -> list[str]:
-    if layout.root_descriptor is None:
-        words = ["--ro-bind", "/", "/"]
-    else:
-        words = ["--ro-bind-fd", str(layout.root_descriptor), "/"]
+    root = layout.root or "/"
+    words = ["--ro-bind", STAGE if layout.drop_user and layout.root else root, "/"]
     words += ["--proc", "/proc", "--dev", "/dev"]
     for path in layout.masks:
         words += ["--tmpfs", path]

@@ -63,11 +63,13 @@ def run(request: Request, timeout_seconds: float) -> ExecResult:
         os.close(asked)
     with process:
         output = bytearray()
+        ended = False
         try:
             ended = _collect(process, output, deadline)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            if not ended:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
     text = output.decode(errors="replace")
     if not ended:
         return ExecResult(exit_code=TIMED_OUT, output=text)

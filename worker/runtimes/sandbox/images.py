@@ -42,7 +42,7 @@ def root_of(image: str, store: Path, hidden: Path) -> Path:
     if image == HOST:
         return Path("/")
     given = Path(image)
-    if not given.is_absolute() or not given.exists():
+    if not given.is_absolute() or not _exists(given):
         raise RuntimeFailure(
             FailureReason.IMAGE_NOT_FOUND,
             f"image {image} is not on this node: the sandbox takes `host`, the absolute path of a "
@@ -60,7 +60,8 @@ def root_of(image: str, store: Path, hidden: Path) -> Path:
 
 def masks(hidden: Path, *, as_nobody: bool) -> tuple[str, ...]:
     """Return the folders of the node's root to cover, each after those it lies in."""
-    own = [str(Path.home()), str(_reachable(hidden.resolve()) if as_nobody else hidden.resolve())]
+    state = hidden.resolve()
+    own = [os.environ.get("HOME", "/root"), str(_reachable(state) if as_nobody else state)]
     found: list[str] = []
     for path in (*HIDDEN, *own):
         folder = Path(path)
@@ -83,7 +84,7 @@ def shared_files(root: Path) -> tuple[str, ...]:
 
 def _require_root(path: Path, hidden: Path) -> None:
     """Refuse a directory that is no root file system of its own, or would show our state."""
-    if path.is_relative_to("/proc") or path.is_relative_to("/sys") or _overlap(path, hidden):
+    if path.parts[1] in {"proc", "sys", "dev"} or _overlap(path, hidden):
         raise RuntimeFailure(
             FailureReason.INVALID,
             f"image {path} cannot be a root: it belongs to the system or to Kijabi",
@@ -96,6 +97,13 @@ def _require_root(path: Path, hidden: Path) -> None:
             f"image {path} is no root file system: it has no folder {missing[0]}",
             permanent=True,
         )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _overlap(path: Path, hidden: Path) -> bool:

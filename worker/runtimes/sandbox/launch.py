@@ -42,7 +42,7 @@ class Launch:
         process = self._spawn()
         try:
             self._await_birth(process)
-        except RuntimeFailure:
+        except BaseException:
             containers.destroy(self.draft)
             process.kill()
             process.wait()
@@ -57,12 +57,11 @@ class Launch:
             output = stack.enter_context(_open(self.draft / "log", _APPEND))
             options = stack.enter_context(_memory())
             is_host = self.root == Path("/")
-            root = None if is_host else stack.enter_context(_open(self.root, os.O_PATH))
             layout = command.Layout(
                 bwrap=program.path,
                 status_descriptor=status,
                 options_descriptor=options,
-                root_descriptor=root,
+                root=None if is_host else str(self.root),
                 masks=images.masks(self.hidden, as_nobody=as_nobody) if is_host else ("/tmp",),  # noqa: S108, the sandbox's own
                 shared=() if is_host else images.shared_files(self.root),
                 groups=self.groups,
@@ -70,7 +69,7 @@ class Launch:
             )
             os.write(options, command.options(self.replica, layout, self.environment))
             os.lseek(options, 0, os.SEEK_SET)
-            inherited = (status, options, *program.descriptors, *(() if root is None else (root,)))
+            inherited = (status, options, *program.descriptors)
             # Nothing of the agent's own environment: the payload can read that of the first
             # process in its namespace, and the agent's holds the broker's password.
             return subprocess.Popen(  # noqa: S603, what the replica asks for, sandboxed

@@ -77,6 +77,7 @@ class SandboxRuntime:
             with containers.locked(self._locks, name, wait=False) as lock:
                 if lock is not None:
                     containers.destroy(draft)
+        self._reap()
         return tuple(self._info(found) for found in containers.all_in(self._folder))
 
     def inspect(self, name: str) -> ContainerInfo | None:
@@ -227,7 +228,7 @@ class SandboxRuntime:
         containers.destroy(self._folder / name)
         self._cgroups.remove(name)
         self._ports.give_back(name)
-        self._reap(name)
+        self._reap()
 
     def _info(self, found: Container) -> ContainerInfo:
         self._settle(found)
@@ -236,13 +237,13 @@ class SandboxRuntime:
     def _settle(self, found: Container) -> None:
         if not found.is_running():
             found.settle()
-            self._reap(found.name)
+            self._reap()
 
-    def _reap(self, name: str) -> None:
-        """Collect the exit status of a process that this very agent started."""
+    def _reap(self) -> None:
+        """Collect the exit statuses of ended processes that this very agent started."""
         with self._guard:
-            process = self._born.get(name)
-            if process is not None and process.poll() is not None:
+            ended = [name for name, process in self._born.items() if process.poll() is not None]
+            for name in ended:
                 del self._born[name]
 
     def _is_held(self, name: str) -> bool:
