@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ def refusal(sandboxes: Sandboxes, *command: str, **container: object) -> Runtime
         sandboxes.runtime.start(sandboxes.spec(*command, **container))
     assert sandboxes.is_empty()
     return caught.value
+
+
+def images(sandboxes: Sandboxes) -> list[Path]:
+    return [path for path in (sandboxes.state / "images").iterdir() if path.is_dir()]
 
 
 def test_the_agents_own_variables_stay_outside(
@@ -173,7 +178,26 @@ def test_a_tar_is_unpacked_once(sandboxes: Sandboxes, tmp_path: Path, suffix: st
     seen = [sandboxes.script("echo inside", image=str(path)) for _ in range(2)]
 
     assert seen == ["inside", "inside"]
-    assert len(list((sandboxes.state / "images").iterdir())) == 1
+    assert len(images(sandboxes)) == 1
+
+
+def test_an_image_asked_for_by_many_at_once_is_unpacked_whole(sandboxes: Sandboxes, tmp_path: Path):
+    path = tmp_path / "image.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(make_root(tmp_path / "root"), ".")
+
+    with ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(lambda _: sandboxes.script("echo in", image=str(path)), range(4)))
+
+    assert seen == ["in"] * 4
+
+
+def test_layers_instead_of_a_file_system_are_told_apart(sandboxes: Sandboxes, tmp_path: Path):
+    (tmp_path / "manifest.json").write_text("[]")
+    with tarfile.open(tmp_path / "saved.tar", "w") as tar:
+        tar.add(tmp_path / "manifest.json", "manifest.json")
+
+    assert "docker export" in str(refusal(sandboxes, "true", image=str(tmp_path / "saved.tar")))
 
 
 def test_a_broken_tar_leaves_nothing(sandboxes: Sandboxes, tmp_path: Path):
@@ -181,7 +205,7 @@ def test_a_broken_tar_leaves_nothing(sandboxes: Sandboxes, tmp_path: Path):
     path.write_bytes(b"this is no tar" * 1000)
 
     assert refusal(sandboxes, "true", image=str(path)).reason is FailureReason.INVALID
-    assert list((sandboxes.state / "images").iterdir()) == []
+    assert images(sandboxes) == []
 
 
 def test_sandboxes_get_different_ports_under_their_names(sandboxes: Sandboxes):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,26 +123,27 @@ def _unpacked(path: Path, store: Path) -> Path:
     target = store / hashlib.sha256(key.encode()).hexdigest()[:16]
     if target.is_dir():
         return target
-    with _draft_beside(target) as draft:
-        _untar(path, draft)
-        try:
-            draft.rename(target)
-        except OSError as error:
-            # Somebody else was faster.
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise
+    with _only_one(target):
+        if not target.is_dir():
+            draft = target.with_suffix(".draft")
+            # There may be the remains of an agent that was killed while it unpacked.
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(mode=0o755, parents=True)
+            try:
+                _untar(path, draft)
+                draft.rename(target)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
     return target
 
 
 @contextlib.contextmanager
-def _draft_beside(target: Path) -> Iterator[Path]:
+def _only_one(target: Path) -> Iterator[None]:
+    """Keep other threads and processes from unpacking the same image."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
-    try:
-        draft.chmod(0o755)
-        yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _untar(path: Path, draft: Path) -> None:
