@@ -34,7 +34,7 @@ class RollbackShape(WordsShape):
     """Which revision to go back to; by default the latest that completed."""
 
     revision = fields.IntegerField(
-        required=False, allow_null=True, min_value=1, max_value=2**31 - 1
+        source="to_revision", required=False, allow_null=True, min_value=1, max_value=2**31 - 1
     )
 
 

@@ -193,9 +193,9 @@ class _Reader:
                 return constructor.construct_yaml_int(node)
             number = constructor.construct_yaml_float(node)
         except (ValueError, OverflowError):
-            self._findings.add(path, f"{text} is not a number this can hold")
+            self._findings.add(path, f"{text[:40]} is not a number this can hold")
             return 0
         if not math.isfinite(number):
-            self._findings.add(path, f"{text} is not a finite number")
+            self._findings.add(path, f"{text[:40]} is not a finite number")
             return 0
         return number

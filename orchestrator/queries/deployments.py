@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.fields.json import KeyTransform
 
 from orchestrator.manifests import deployment as manifests
 from orchestrator.models import Deployment, Revision
@@ -68,7 +68,7 @@ def select(
     for index, (key, value) in enumerate(labels.items()):
         # A path of transforms, since a label's key may hold dots and double underscores.
         kept = KeyTransform("labels", KeyTransform("metadata", "manifest"))
-        rows = rows.alias(**{f"label{index}": KeyTextTransform(key, kept)})
+        rows = rows.alias(**{f"label{index}": KeyTransform(key, kept)})
         rows = rows.filter(**{f"label{index}": value})
     return Rows(rows, _record)
 

@@ -152,7 +152,7 @@ def test_strange_addresses_are_refused(api: APIClient, path: str):
 
 def test_json_that_yaml_cannot_read_is_held_to_the_same_bounds(api: APIClient):
     apply(api, manifest())
-    deep = '{"spec":\t' + "[" * 900 + "]" * 900 + "}"
+    deep = '{\n\t"spec": ' + "[" * 900 + "]" * 900 + "}"
 
     answer = api.generic("PATCH", WEB, deep, content_type="application/json")
 
