@@ -1,0 +1,173 @@
+"""Reports under trouble: brokers that refuse, large nodes, deaths told once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+import pytest
+
+from worker import protocol, reporter
+from worker.protocol import LatestDeath, NodePhase, ReplicaStatus
+from worker.reporter import Reporter
+
+
+class Desk:
+    """Takes reports, or refuses them, or breaks."""
+
+    def __init__(self) -> None:
+        self.taken: list[dict[str, object]] = []
+        self.answer: bool | Exception = True
+        self.replicas: dict[str, ReplicaStatus] = {}
+
+    def send(self, report: dict[str, object]) -> bool:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer:
+            self.taken.append(report)
+        return self.answer
+
+    def statuses(self, uids: Iterable[str] | None) -> list[ReplicaStatus]:
+        return [s for uid, s in self.replicas.items() if uids is None or uid in set(uids)]
+
+    def died(self, uid: str, at: float) -> None:
+        death = LatestDeath(finished_at=at, exit_code=1, log_tail=f"words of {at:g}")
+        self.replicas[uid] = ReplicaStatus(uid=uid, epoch=1, phase=NodePhase.RUNNING, death=death)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def due(desk: Desk) -> Reporter:
+    made = Reporter("n1", 7, protocol.NodeFacts, desk.send)
+    made.attach(desk.statuses)
+    return made
+
+
+def tails(report: dict[str, object]) -> list[str]:
+    return [status["death"].get("log_tail", "") for status in report["replicas"]]
+
+
+def full(due: Reporter) -> None:
+    due.ask_full()
+    due.flush()
+
+
+def test_the_log_of_a_death_is_told_once(desk: Desk, due: Reporter):
+    desk.died("a", at=1)
+    due.changed("a")
+    due.flush()
+    full(due)
+
+    assert [tails(report) for report in desk.taken] == [["words of 1"], [""]]
+
+
+def test_another_death_is_told_again(desk: Desk, due: Reporter):
+    desk.died("a", at=1)
+    due.flush()
+
+    desk.died("a", at=2)
+    full(due)
+
+    assert tails(desk.taken[-1]) == ["words of 2"]
+
+
+def test_a_log_that_no_broker_took_is_not_taken_for_told(desk: Desk, due: Reporter):
+    desk.died("a", at=1)
+    desk.answer = False
+    assert not due.flush()
+
+    desk.answer = True
+    due.flush()
+
+    assert tails(desk.taken[0]) == ["words of 1"]
+
+
+def test_changes_of_a_large_node_are_told_in_portions(
+    desk: Desk, due: Reporter, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reporter, "MAX_PER_REPORT", 10)
+    due.flush()
+    for number in range(25):
+        desk.died(f"r{number:02}", at=1)
+        due.changed(f"r{number:02}")
+
+    assert due.flush()
+
+    sizes = [len(report.get("replicas", ())) for report in desk.taken[1:]]
+    assert sizes == [10, 10, 5]
+    sequences = [report["sequence"] for report in desk.taken]
+    assert sequences == sorted(set(sequences))
+
+
+@pytest.mark.parametrize("answer", [False, ConnectionError("away")])
+def test_whatever_stops_a_report_leaves_everything_due(
+    desk: Desk, due: Reporter, answer: bool | Exception
+):
+    desk.died("a", at=1)
+    desk.answer = answer
+
+    if isinstance(answer, Exception):
+        with pytest.raises(ConnectionError):
+            due.flush()
+    else:
+        assert not due.flush()
+
+    desk.answer = True
+    due.flush()
+    assert desk.taken[0]["full"] is True
+    assert len(desk.taken[0]["replicas"]) == 1
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter, "RETRY_SECONDS", 0.01)
+
+
+def wait_for(look, seconds: float = 3.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.002)
+
+
+def test_the_first_report_waits_for_the_first_look_and_no_longer(desk: Desk, due: Reporter):
+    has_looked = threading.Event()
+    due.start(has_looked)
+    time.sleep(0.1)
+    assert desk.taken == []
+
+    has_looked.set()
+
+    wait_for(lambda: desk.taken)
+    assert desk.taken[0]["full"] is True
+    due.close()
+
+
+def test_a_broken_report_does_not_end_reporting(desk: Desk, due: Reporter, quick: None):
+    desk.answer = ZeroDivisionError()
+    has_looked = threading.Event()
+    has_looked.set()
+    due.start(has_looked)
+    time.sleep(0.1)
+
+    desk.answer = True
+
+    wait_for(lambda: desk.taken)
+    due.close()
+
+
+def test_everything_is_told_again_now_and_then(desk: Desk):
+    due = Reporter("n1", 7, protocol.NodeFacts, desk.send, full_seconds=0.1)
+    due.attach(desk.statuses)
+    has_looked = threading.Event()
+    has_looked.set()
+
+    due.start(has_looked)
+
+    wait_for(lambda: len([report for report in desk.taken if report.get("full")]) >= 3)
+    due.close()

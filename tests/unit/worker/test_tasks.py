@@ -1,0 +1,173 @@
+"""What reaches a node: tasks called as messages call them, and the watchdog over their queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.machine import START, STOP, spec
+from worker import app as composition
+from worker import protocol, tasks
+from worker.app import Node
+from worker.config import WorkerConfig
+from worker.labels import Owner
+from worker.protocol import StartJob
+from worker.runtimes.memory import InMemoryRuntime
+from worker.watchdog import Watchdog
+
+
+@pytest.fixture
+def reports() -> list[dict[str, object]]:
+    return []
+
+
+@pytest.fixture
+def runtime() -> InMemoryRuntime:
+    return InMemoryRuntime(Owner(cluster="c", node="n1"))
+
+
+@pytest.fixture
+def node(
+    tmp_path: Path, runtime: InMemoryRuntime, reports: list[dict[str, object]]
+) -> Iterator[Node]:
+    config = WorkerConfig(node="n1", cluster="c", home=tmp_path)
+
+    def send(report: dict[str, object]) -> bool:
+        reports.append(report)
+        return True
+
+    made = composition.build(config, {"in-memory": runtime}, send)
+    composition.install(made)
+    composition.app.conf.task_always_eager = True
+    made.reporter.flush()
+    reports.clear()
+    yield made
+    composition.app.conf.task_always_eager = False
+    composition._installed.clear()
+    made.close()
+
+
+def test_without_a_node_a_task_says_so():
+    with pytest.raises(LookupError, match="install"):
+        composition.current()
+
+
+def test_a_start_message_starts_and_reports(
+    node: Node, runtime: InMemoryRuntime, reports: list[dict[str, object]]
+):
+    tasks.start_containers.delay(jobs=[protocol.to_wire(START)])
+
+    assert len(runtime.list()) == 1
+    status = reports[-1]["replicas"][0]
+    assert (status["uid"], status["phase"], status["ready"]) == ("r1", "running", True)
+
+
+def test_one_malformed_job_does_not_hold_up_the_others(node: Node, runtime: InMemoryRuntime):
+    good = protocol.to_wire(StartJob(uid="j2", replica=spec("r2")))
+
+    tasks.start_containers.delay(jobs=[{"uid": "j1"}, "junk", None, good])
+
+    assert [info.replica for info in runtime.list()] == ["r2"]
+
+
+def test_what_a_newer_control_plane_adds_is_ignored(node: Node, runtime: InMemoryRuntime):
+    job = {**protocol.to_wire(START), "priority": 7}
+
+    tasks.start_containers.delay(jobs=[job], lane="fast")
+
+    assert len(runtime.list()) == 1
+
+
+def test_stop_update_and_retry_find_their_replica(node: Node, runtime: InMemoryRuntime):
+    tasks.start_containers.delay(jobs=[protocol.to_wire(START)])
+    limits = protocol.Resources(memory_limit_bytes=1 << 20)
+    update = protocol.UpdateJob(uid="u", replica="r1", epoch=1, resources=limits)
+    retry = protocol.RetryJob(uid="t", replica="r1", epoch=1)
+
+    tasks.update_containers.delay(jobs=[protocol.to_wire(update)])
+    tasks.retry_containers.delay(jobs=[protocol.to_wire(retry)])
+    assert runtime.resources_of("kijabi-r1-1") == limits
+    assert {r.uid for r in node.agent.statuses()[0].jobs} == {"j1", "u", "t"}
+
+    tasks.stop_containers.delay(jobs=[protocol.to_wire(replace(STOP, grace_seconds=0))])
+    assert runtime.list() == ()
+
+
+def test_a_ping_is_answered_and_may_ask_for_everything(
+    node: Node, reports: list[dict[str, object]]
+):
+    tasks.ping.delay(token="t1")
+    node.reporter.flush()
+    tasks.ping.delay(token="t2", full=True)
+    node.reporter.flush()
+
+    assert [(r["pong"], r.get("full", False)) for r in reports] == [("t1", False), ("t2", True)]
+    labels = dict(reports[1]["facts"]["labels"])
+    assert (labels["kubernetes.io/hostname"], labels["kubernetes.io/os"]) == ("n1", "linux")
+    assert reports[1]["facts"]["runtimes"] == ["in-memory"]
+
+
+def test_a_malformed_log_request_is_dropped(node: Node, caplog: pytest.LogCaptureFixture):
+    tasks.stream_logs.delay(request={"uid": 5})
+
+    assert "malformed" in caplog.text
+
+
+def test_a_node_without_a_runtime_says_what_to_do(tmp_path: Path):
+    config = WorkerConfig(node="n1", cluster="c", home=tmp_path)
+    node = composition.build(config, {}, lambda _report: True)
+
+    facts = composition.describe(config, node.agent)
+
+    assert facts.runtimes == ()
+    assert "install Docker" in facts.notes[0]
+
+
+class Queue:
+    """Stands in for the broker's one command the watchdog uses; None: the broker is away."""
+
+    def __init__(self) -> None:
+        self.waiting: int | None = 0
+
+    def llen(self, name: str) -> int:
+        assert name == "node.n1"
+        if self.waiting is None:
+            raise redis.ConnectionError
+        return self.waiting
+
+
+def test_a_worker_is_deaf_when_messages_wait_and_none_arrives(node: Node):
+    queue = Queue()
+    watchdog = Watchdog(node, queue)
+    queue.waiting = 3
+
+    assert [watchdog.is_deaf(now) for now in (100.0, 110.0, 115.1)] == [False, False, True]
+
+
+@pytest.mark.parametrize("pause", [0, None], ids=["an empty queue", "a broker that is away"])
+def test_waiting_counts_anew_after(node: Node, pause: int | None):
+    queue = Queue()
+    watchdog = Watchdog(node, queue)
+    queue.waiting = 3
+    watchdog.is_deaf(100.0)
+
+    queue.waiting = pause
+    assert not watchdog.is_deaf(120.0)
+    queue.waiting = 3
+
+    assert not watchdog.is_deaf(121.0)
+
+
+def test_a_worker_that_takes_messages_is_not_deaf_however_long_its_queue(node: Node):
+    queue = Queue()
+    queue.waiting = 1000
+    watchdog = Watchdog(node, queue)
+    watchdog.is_deaf(100.0)
+
+    node.latest_message_at = 112.0
+
+    assert not watchdog.is_deaf(120.0)
