@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "query_counts.json"
 ONE = "namespaces/default/deployments/d0/"
 PAGES = [
     "deployments/",
-    "deployments/?label=a=b&search=d&phase=Progressing",
+    "deployments/?search=d",
     "namespaces/",
     "namespaces/default/",
     "namespaces/default/deployments/",
