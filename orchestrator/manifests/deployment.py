@@ -13,8 +13,10 @@ import yaml
 
 from orchestrator.core.spec import DeploymentSpec, OnFailure, Resources, Strategy, UpdatePolicy
 from orchestrator.manifests import quantities
+from orchestrator.manifests.fields import Kind, Many, Struct
 from orchestrator.manifests.manifest import from_object
 from orchestrator.manifests.rules import ON_FAILURE
+from orchestrator.manifests.schema import DEPLOYMENT
 
 Json = dict[str, Any]
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
@@ -141,10 +143,27 @@ def to_yaml(value: Any) -> str:
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))
 
 
-def diff_lines(before: Json | None, after: Json | None) -> str:
+def in_order(value: Any, kind: Kind = DEPLOYMENT) -> Any:
+    """Return a manifest, or a part of that kind, with its keys in the order of the schema.
+
+    PostgreSQL keeps objects in an order of its own, which nobody should get to see.
+    """
+    if isinstance(kind, Many) and isinstance(value, list):
+        return [in_order(item, kind.item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(kind, Struct):
+        known = {
+            key: in_order(value[key], f.kind) for key, f in kind.fields.items() if key in value
+        }
+        return {**known, **{key: item for key, item in value.items() if key not in known}}
+    return dict(sorted(value.items()))
+
+
+def diff_lines(before: Json | None, after: Json | None, kind: Kind = DEPLOYMENT) -> str:
     """Return the unified diff between two manifests as YAML; empty when they are equal."""
-    old = to_yaml(before).splitlines() if before else []
-    new = to_yaml(after).splitlines() if after else []
+    old = to_yaml(in_order(before, kind)).splitlines() if before else []
+    new = to_yaml(in_order(after, kind)).splitlines() if after else []
     return "\n".join(difflib.unified_diff(old, new, "before", "after", lineterm="", n=3))
 
 

@@ -190,7 +190,7 @@ _POD = Struct(
     }
 )
 
-_TEMPLATE = Struct(
+TEMPLATE = Struct(
     {
         "metadata": _optional(
             Struct(
@@ -271,7 +271,7 @@ DEPLOYMENT = Struct(
                     ),
                     "revisionHistoryLimit": _optional(Number(0, 1000), "old revisions kept", 10),
                     "paused": _optional(Flag(), "hold rollouts; scaling goes on", default=False),
-                    "template": Field(kind=_TEMPLATE, required=True),
+                    "template": Field(kind=TEMPLATE, required=True),
                 }
             ),
             required=True,

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models.fields.json import KeyTransform
 
 from orchestrator.manifests import deployment as manifests
+from orchestrator.manifests.schema import TEMPLATE
 from orchestrator.models import Deployment, Revision
 from orchestrator.queries.rows import Rows
 
@@ -113,8 +114,9 @@ def manifest_of(namespace: str, name: str, *, written: bool) -> dict[str, Any] |
     row = _find(namespace, name)
     if row is None:
         return None
-    manifest: dict[str, Any] = row.manifest
-    return manifest if written else manifests.with_defaults(manifest)
+    wanted = row.manifest if written else manifests.with_defaults(row.manifest)
+    ordered: dict[str, Any] = manifests.in_order(wanted)
+    return ordered
 
 
 def revisions(namespace: str, name: str) -> list[RevisionRecord] | None:
@@ -137,11 +139,17 @@ def revisions(namespace: str, name: str) -> list[RevisionRecord] | None:
             completed_at=revision.completed_at,
             failed_at=revision.failed_at,
             template=revision.template,
-            diff=manifests.diff_lines(earlier.template, revision.template) if earlier else "",
+            diff=_diff(earlier, revision),
         )
         for earlier, revision in zip(before, rows, strict=True)
     ]
     return found[::-1]
+
+
+def _diff(earlier: Revision | None, revision: Revision) -> str:
+    if earlier is None:
+        return ""
+    return manifests.diff_lines(earlier.template, revision.template, TEMPLATE)
 
 
 def _find(namespace: str, name: str) -> Deployment | None:

@@ -249,3 +249,20 @@ def test_lists_filter_by_label(api: APIClient, label: str, found: list[str]):
 
 def test_a_list_in_an_unknown_namespace_is_refused(api: APIClient):
     assert api.get("/api/v1/namespaces/nowhere/deployments/").status_code == 404
+
+
+def test_the_order_of_keys_is_the_same_whatever_the_database_does(api: APIClient):
+    turned = {
+        "spec": {"template": {"spec": {"containers": [{"image": "app:1", "name": "main"}]}}},
+        "metadata": {"labels": {"b": "1", "a": "2"}, "name": "web"},
+        "kind": "Deployment",
+        "apiVersion": "apps/v1",
+    }
+    post(api, "/api/v1/apply/", turned)
+
+    body = api.get(f"{WEB}manifest/?written=true").json()
+
+    assert body == turned
+    assert list(body) == ["apiVersion", "kind", "metadata", "spec"]
+    assert list(body["metadata"]["labels"]) == ["a", "b"]
+    assert list(body["spec"]["template"]["spec"]["containers"][0]) == ["name", "image"]
