@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 
 from worker.assignments import Assignment, AssignmentStore
 from worker.engines import Engines
 from worker.intake import Intake
-from worker.keeper import Keeper, Surroundings
+from worker.keeper import Keeper, Lane, Surroundings
 from worker.protocol import Job, JobOutcome, NodePhase, ReplicaStatus
 from worker.runtimes.base import ContainerInfo, ContainerRuntime, EventKind, RuntimeFailure
 from worker.strangers import Strangers
@@ -26,8 +27,7 @@ from worker.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
-PASS_THREADS = 64
-STOP_THREADS = 64
+LANE_THREADS = {Lane.STOP: 64, Lane.LOOK: 64, Lane.WATCH: 8}
 PROBE_THREADS = 16
 # Events are the quick way; this comparison finds what they missed.
 COMPARE_SECONDS = 30.0
@@ -162,15 +162,15 @@ class Agent:
             self._probes.submit(check)
 
     def _work(self) -> None:
-        """Hand out passes. Stops wait for their grace, so they must not hold up anything else."""
-        with (
-            ThreadPoolExecutor(PASS_THREADS, "pass") as passes,
-            ThreadPoolExecutor(STOP_THREADS, "stop") as stops,
-        ):
+        """Hand out passes, each kind to threads of its own: none must wait for a slower one."""
+        with ExitStack() as ending:
+            lanes = {
+                lane: ending.enter_context(ThreadPoolExecutor(threads, lane.value))
+                for lane, threads in LANE_THREADS.items()
+            }
             while (uid := self._queue.get()) is not None:
                 keeper = self._keepers.get(uid)
-                stopping = keeper is not None and keeper.assignment.stop_grace is not None
-                (stops if stopping else passes).submit(self._pass, uid)
+                lanes[keeper.lane if keeper is not None else Lane.LOOK].submit(self._pass, uid)
 
     def _pass(self, uid: str) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ class WorkerConfig:
         """Return the settings the environment asks for.
 
         Raises:
-            ValueError: KIJABI_RUNTIME or KIJABI_NODE_LABELS make no sense.
+            ValueError: a variable makes no sense; the sentence names it and says what to write.
         """
         runtime = env.get("KIJABI_RUNTIME", "auto")
         if runtime not in {"auto", "docker", "sandbox"}:
@@ -48,9 +49,20 @@ class WorkerConfig:
             runtime=runtime,
             labels=_labels(env.get("KIJABI_NODE_LABELS", "")),
             redis_url=env.get("REDIS_URL", DEFAULT_BROKER),
-            start_threads=int(env.get("KIJABI_START_THREADS", "8")),
-            report_seconds=float(env.get("KIJABI_REPORT_SECONDS", "10")),
+            start_threads=int(_number(env, "KIJABI_START_THREADS", 8, least=1)),
+            report_seconds=_number(env, "KIJABI_REPORT_SECONDS", 10, least=0.1),
         )
+
+
+def _number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number < math.inf:
+        raise ValueError(f"{name} is {text!r}; write a number of at least {least:g}")
+    return number
 
 
 def _labels(text: str) -> tuple[tuple[str, str], ...]:

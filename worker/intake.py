@@ -93,7 +93,7 @@ class Intake:
         if not _accept(keeper, kind, job):
             return keeper
         if isinstance(job, UpdateJob):
-            keeper.ask_update(job.uid, job.resources)
+            keeper.outcomes.ask_update(job.uid, job.resources)
         else:
             keeper.ask_retry()
             keeper.assignment.results[kind] = JobResult(uid=job.uid, outcome=JobOutcome.DONE)

@@ -9,20 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import StrEnum
 
 from worker import backoff, deaths, labels
 from worker.assignments import Assignment
 from worker.health import Health
-from worker.protocol import (
-    JobOutcome,
-    JobResult,
-    JobUid,
-    NodePhase,
-    ReplicaSpec,
-    ReplicaStatus,
-    Resources,
-)
+from worker.outcomes import Outcomes
+from worker.protocol import NodePhase, ReplicaSpec, ReplicaStatus
 from worker.pulling import Pull
 from worker.runtimes.base import (
     ContainerInfo,
@@ -35,6 +29,14 @@ from worker.runtimes.base import (
 SHORTEST_RETRY_SECONDS = 1.0
 ENGINE_DOWN_SECONDS = 5.0
 _ORDER = {phase: rank for rank, phase in enumerate(NodePhase)}
+
+
+class Lane(StrEnum):
+    """What a pass may have to wait for: a grace, an image or the engine, nothing."""
+
+    STOP = "stop"
+    LOOK = "look"
+    WATCH = "watch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class Keeper:
         self._was_ready = False
         self._started_at: float | None = None
         self._kill_reason: tuple[str, str] | None = None
-        self._update = _unfinished_update(assignment)
+        self.outcomes = Outcomes(assignment, self._save)
         self._health: Health | None = None
         self._pull: Pull | None = None
 
@@ -83,17 +85,20 @@ class Keeper:
         """Return the container's name."""
         return labels.container_name(self.assignment.spec.uid, self.assignment.spec.epoch)
 
+    @property
+    def lane(self) -> Lane:
+        """Return what the next pass may have to wait for, as far as can be told before it."""
+        if self.assignment.stop_grace is not None:
+            return Lane.STOP
+        if self._info is None or not self._is_sure:
+            return Lane.LOOK
+        return Lane.WATCH
+
     def ask_stop(self, grace: int) -> None:
         """Have the container ended by the next pass, which a pull does not hold up."""
         self.assignment.stop_grace = grace
         if (pull := self._pull) is not None:
             pull.abandon()
-
-    def ask_update(self, job: JobUid, resources: Resources) -> None:
-        """Have the limits changed by the next pass."""
-        container = replace(self.assignment.spec.container, resources=resources)
-        self.assignment.spec = replace(self.assignment.spec, containers=(container,))
-        self._update = (job, resources)
 
     def ask_retry(self) -> None:
         """Forget the back-off."""
@@ -192,8 +197,9 @@ class Keeper:
         if not self.assignment.has_run:
             self.assignment.has_run = True
             self._around.save(self.assignment)
-        self._finish_job("start")
-        self._apply_update(runtime)
+        self.outcomes.finish("start")
+        changed = self.outcomes.apply_update(runtime, self.name)
+        self._note = self._note if changed is None else changed
         verdict = self._health.verdict()
         if verdict is not None:
             self._kill_reason = verdict
@@ -315,7 +321,7 @@ class Keeper:
             runtime.remove(self.name)
         self._info = self._health = None
         self.assignment.next_try_at = None
-        self._finish_job("stop")
+        self.outcomes.finish("stop")
         self._set(NodePhase.STOPPED, "Stopped", "")
 
     def _remove_outdated(self, runtime: ContainerRuntime) -> None:
@@ -323,28 +329,6 @@ class Keeper:
         runtime.remove(self.assignment.outdated)
         self.assignment.outdated = ""
         self._around.save(self.assignment)
-
-    def _apply_update(self, runtime: ContainerRuntime) -> None:
-        if self._update is None:
-            return
-        job, resources = self._update
-        self._update = None
-        try:
-            self._note = runtime.update(self.name, resources)
-            result = JobResult(uid=job, outcome=JobOutcome.DONE, message=self._note)
-        except RuntimeFailure as failure:
-            result = JobResult(uid=job, outcome=JobOutcome.FAILED, message=str(failure))
-        self.assignment.results["update"] = result
-        self._around.save(self.assignment)
-        self._around.changed(self.uid)
-
-    def _finish_job(self, kind: str) -> None:
-        result = self.assignment.results.get(kind)
-        if result is not None and result.outcome is JobOutcome.ACCEPTED:
-            done = JobResult(uid=result.uid, outcome=JobOutcome.DONE)
-            self.assignment.results[kind] = done
-            self._around.save(self.assignment)
-            self._around.changed(self.uid)
 
     def _lacks_runtime(self) -> float | None:
         wanted = self.assignment.runtime or self.assignment.spec.runtime_class or "container"
@@ -355,11 +339,15 @@ class Keeper:
             # Saying that it is stopped would orphan a container that may well be running.
             message += "the container cannot be stopped until the node offers it again"
         else:
-            self._finish_job("stop")
+            self.outcomes.finish("stop")
             self._set(NodePhase.STOPPED, "Stopped", "")
             return None
         self._set(self.phase, FailureReason.UNSUPPORTED, message)
         return ENGINE_DOWN_SECONDS
+
+    def _save(self) -> None:
+        self._around.save(self.assignment)
+        self._around.changed(self.uid)
 
     def _advance(self, phase: NodePhase) -> None:
         """Move forward; a restart in place stays where it is."""
@@ -374,11 +362,3 @@ class Keeper:
         self._was_ready = self._is_ready()
         if before != (self.phase, self._reason, self._message, self._was_ready):
             self._around.changed(self.uid)
-
-
-def _unfinished_update(assignment: Assignment) -> tuple[JobUid, Resources] | None:
-    """Return the change of limits that was accepted before the agent ended, if it was not made."""
-    known = assignment.results.get("update")
-    if known is None or known.outcome is not JobOutcome.ACCEPTED:
-        return None
-    return known.uid, assignment.spec.container.resources

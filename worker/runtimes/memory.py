@@ -34,6 +34,7 @@ class Faults:
     starts: list[RuntimeFailure] = field(default_factory=list)
     pulls: list[RuntimeFailure] = field(default_factory=list)
     unknown_images: set[str] = field(default_factory=set)
+    unknown_commands: set[str] = field(default_factory=set)
     engine_down: bool = False
     lose_start_reply: int = 0
     start_seconds: float = 0.0
@@ -104,12 +105,22 @@ class InMemoryRuntime:
                 return existing.info
             if self.faults.starts:
                 raise self.faults.starts.pop(0)
+            self._require_command(replica.container)
             info = self._create(name, replica)
         self._tell(EventKind.STARTED, replica)
         if self.faults.lose_start_reply:
             self.faults.lose_start_reply -= 1
             raise RuntimeFailure(FailureReason.UNKNOWN, "the engine did not answer")
         return info
+
+    def _require_command(self, container: ContainerSpec) -> None:
+        command = next(iter(container.command), "")
+        if command in self.faults.unknown_commands:
+            raise RuntimeFailure(
+                FailureReason.COMMAND_NOT_FOUND,
+                f"{command}: its command does not exist in the image; check command and args",
+                permanent=True,
+            )
 
     def _create(self, name: str, replica: ReplicaSpec) -> ContainerInfo:
         self.created += 1

@@ -13,7 +13,13 @@ import pytest
 from tests.machine import NAME, START, STOP, Machine, outcomes, spec
 from worker.labels import Owner
 from worker.protocol import ContainerSpec, JobOutcome, NodePhase, Probe, ProbeKind, StartJob
-from worker.runtimes.base import FailureReason, LogLine, ProgressCallback, RuntimeFailure
+from worker.runtimes.base import (
+    ExecResult,
+    FailureReason,
+    LogLine,
+    ProgressCallback,
+    RuntimeFailure,
+)
 from worker.runtimes.memory import InMemoryRuntime
 
 LIVENESS = Probe(kind=ProbeKind.EXEC, command=("alive",), failure_threshold=1, period_seconds=1)
@@ -75,6 +81,17 @@ def test_a_failed_start_keeps_its_reason_while_it_waits(machine: Machine):
     assert status.next_try_at > machine.clock.now
 
 
+def test_a_command_that_does_not_exist_is_told_and_leaves_nothing_behind(machine: Machine):
+    machine.runtime.faults.unknown_commands.add("nonesuch")
+
+    machine.do(StartJob(uid="j1", replica=spec(command=("nonesuch", "-x"))))
+
+    status = machine.status()
+    assert (status.reason, status.ready) == ("CommandNotFound", False)
+    assert "nonesuch" in status.message
+    assert machine.runtime.list() == ()
+
+
 def test_ten_minutes_of_running_make_the_back_off_start_anew(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
@@ -128,8 +145,6 @@ def test_a_stop_does_not_wait_for_a_pull_that_hangs(
 
 
 def test_a_liveness_failure_restarts_the_container_in_place(machine: Machine):
-    from worker.runtimes.base import ExecResult
-
     machine.runtime.exec_results["alive",] = ExecResult(exit_code=1, output="stuck")
 
     machine.do(StartJob(uid="j1", replica=spec(liveness_probe=LIVENESS)))
@@ -302,3 +317,23 @@ def test_after_an_engine_restart_each_container_comes_back_once(working: Machine
 
     assert working.runtime.created == 20
     assert {s.restarts for s in working.agent.statuses()} == {1}
+
+
+def test_a_crowd_of_slow_starts_does_not_hold_up_the_probes_of_what_runs(machine: Machine):
+    ready = Probe(kind=ProbeKind.EXEC, command=("ready",))
+    machine.runtime.exec_results["ready",] = ExecResult(exit_code=1, output="")
+    machine.agent.start()
+    machine.agent.execute([StartJob(uid="j1", replica=spec(readiness_probe=ready))])
+    wait_for(lambda: machine.status().phase is NodePhase.RUNNING)
+    machine.runtime.faults.start_seconds = 0.5
+    crowd = [StartJob(uid=f"c{n}", replica=spec(f"c{n}")) for n in range(100)]
+    machine.agent.execute(crowd)
+    wait_for(lambda: any(s.phase is NodePhase.STARTING for s in machine.agent.statuses()))
+
+    machine.runtime.exec_results["ready",] = ExecResult(exit_code=0, output="")
+    wait_for(lambda: machine.status().ready, 2.0)
+
+    assert sum(s.ready for s in machine.agent.statuses()) < 60, "most of the crowd still waits"
+    machine.runtime.faults.start_seconds = 0.0
+    wait_for(lambda: all(s.ready for s in machine.agent.statuses()))
+    machine.kill()

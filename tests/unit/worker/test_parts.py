@@ -308,6 +308,12 @@ def test_unknown_fields_are_ignored_and_newer_versions_refused():
     [
         ({"KIJABI_RUNTIME": "lxc"}, "use docker, sandbox"),
         ({"KIJABI_NODE_LABELS": "x"}, "key=value"),
+        (
+            {"KIJABI_START_THREADS": "0"},
+            "KIJABI_START_THREADS is '0'; write a number of at least 1",
+        ),
+        ({"KIJABI_START_THREADS": "many"}, "KIJABI_START_THREADS"),
+        ({"KIJABI_REPORT_SECONDS": "nan"}, "KIJABI_REPORT_SECONDS"),
     ],
 )
 def test_a_wrong_setting_is_told(env: dict[str, str], message: str):

@@ -51,7 +51,9 @@ def node(
     made.close()
 
 
-def test_without_a_node_a_task_says_so():
+def test_without_a_node_a_task_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(composition, "_installed", [])
+
     with pytest.raises(LookupError, match="install"):
         composition.current()
 
