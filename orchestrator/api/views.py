@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.request import Request
@@ -29,6 +30,13 @@ class ApiView(APIView):
     """A view whose address and query hold no character that a database refuses."""
 
     parser_classes = TEXT_PARSERS
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        """Return the request as REST framework wants it."""
+        if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
+            # A chunked body states no length, and REST framework takes that for no body at all.
+            request.META["CONTENT_LENGTH"] = "1"
+        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check who asks and what for.
