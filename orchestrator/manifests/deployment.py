@@ -6,6 +6,7 @@ import copy
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,14 +14,31 @@ import yaml
 
 from orchestrator.core.spec import DeploymentSpec, OnFailure, Resources, Strategy, UpdatePolicy
 from orchestrator.manifests import quantities
-from orchestrator.manifests.fields import Kind, Many, Struct
+from orchestrator.manifests.fields import Kind, Many, Only, Struct
 from orchestrator.manifests.manifest import from_object
 from orchestrator.manifests.rules import ON_FAILURE
-from orchestrator.manifests.schema import DEPLOYMENT
+from orchestrator.manifests.schema import DEPLOYMENT, TEMPLATE
 
 Json = dict[str, Any]
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BaseDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+# Lines a YAML block scalar keeps exactly; any other text is written in quotes.
+_BLOCK = re.compile(r"[!-~][ -~]*(\n|\n[!-~][ -~]*)+")
+
+
+class _Dumper(_BaseDumper):  # type: ignore[misc]
+    """Writes every value out, never an alias, and a script as a block one can read."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+    def represent_str(self, text: str) -> yaml.Node:
+        style = "|" if _BLOCK.fullmatch(text) and " \n" not in text else None
+        node: yaml.Node = self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+        return node
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def with_defaults(written: Json) -> Json:
@@ -62,12 +80,29 @@ def template_of(full: Json) -> Json:
 
 
 def rollout_hash(template: Json) -> str:
-    """Return a short digest of a template without resources, which are changed in place."""
+    """Return a short digest of what would need new containers if it changed.
+
+    Left out are resources, which are changed in place, and what changes nothing: fields accepted
+    without effect, empty lists and empty objects.
+    """
     bare = copy.deepcopy(template)
     for container in bare["spec"]["containers"]:
         container.pop("resources", None)
-    canonical = json.dumps(bare, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(_effective(bare, TEMPLATE), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _effective(value: Any, kind: Kind) -> Any:
+    if isinstance(kind, Many):
+        return [_effective(item, kind.item) for item in value]
+    if not isinstance(kind, Struct):
+        return value
+    kept = {
+        key: _effective(value[key], field.kind)
+        for key, field in kind.fields.items()
+        if key in value and not isinstance(field.kind, Only)
+    }
+    return {key: item for key, item in kept.items() if item not in ([], {})}
 
 
 def resources_of(template: Json) -> Resources:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orchestrator.manifests import quantities
-from orchestrator.manifests.problems import Findings, Path
+from orchestrator.manifests import quantities, unsupported
+from orchestrator.manifests.problems import Findings, Path, name_type, quoted, shown
 
 ABSENT: Any = object()
-_WORDS = {bool: "a boolean", int: "a number", float: "a number", str: "a string"}
 
 
 class Kind(Protocol):
@@ -44,15 +44,6 @@ class Field:
     ignored: bool = False
 
 
-def name_type(value: object) -> str:
-    """Return the JSON name of a value's type, for messages."""
-    if value is None:
-        return "null"
-    if isinstance(value, Mapping):
-        return "an object"
-    return _WORDS.get(type(value), "a list")
-
-
 @dataclass(frozen=True, slots=True)
 class Text:
     """A string; `pattern` is a rule and `rule` says it in words."""
@@ -70,7 +61,7 @@ class Text:
         elif len(value) > self.longest:
             findings.add(path, f"has {len(value)} characters; at most {self.longest} are accepted")
         elif self.pattern and not re.fullmatch(self.pattern, value):
-            findings.add(path, f'"{value[:80]}" is not valid: {self.rule}')
+            findings.add(path, f"{quoted(value)} is not valid: {self.rule}")
         return value
 
 
@@ -119,7 +110,7 @@ class Choice:
         """Check that it is one of the words."""
         if value not in self.words or not isinstance(value, str):
             known = ", ".join(self.words)
-            findings.add(path, f"{value!r} is not supported here; use {known}"[:400])
+            findings.add(path, f"{shown(value)} is not supported here; use {known}")
         return value
 
 
@@ -131,10 +122,10 @@ class Share:
 
     def complete(self, value: Any, path: Path, findings: Findings) -> Any:
         """Check a count or percentage."""
-        percentage = isinstance(value, str) and re.fullmatch(r"\d{1,3}%", value)
+        percentage = isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}%", value)
         count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 5000
         if not percentage and not count:
-            findings.add(path, f"{value!r} is neither a count nor a percentage such as 25%"[:200])
+            findings.add(path, f"{shown(value)} is neither a count nor a percentage such as 25%")
         return value
 
 
@@ -170,7 +161,7 @@ class Quantity:
             else:
                 quantities.memory_bytes(value)
         except ValueError as error:
-            findings.add(path, str(error)[:200])
+            findings.add(path, str(error))
         return value
 
 
@@ -229,7 +220,7 @@ class Only:
     def complete(self, value: Any, path: Path, findings: Findings) -> Any:
         """Refuse every value that would ask for something."""
         if not any(type(value) is type(known) and value == known for known in self.values):
-            known = " or ".join(repr(item) for item in self.values)
+            known = " or ".join(json.dumps(item) for item in self.values)
             findings.add(path, f"is not supported yet with this value; only {known} is accepted")
         return value
 
@@ -278,7 +269,9 @@ class Struct:
                 done[key] = field.kind.complete(default, (*path, key), findings)
 
     def _unknown(self, key: str) -> str:
+        if key in unsupported.ADVICE:
+            return f"{key} is not supported yet; {unsupported.ADVICE[key]}"
         known = [name for name, field in self.fields.items() if not field.ignored]
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+        near = difflib.get_close_matches(key[:80], known, n=1, cutoff=0.6)
         hint = f'did you mean "{near[0]}"?' if near else f"known here are {', '.join(known)}"
-        return f'unknown or unsupported field "{key[:80]}"; {hint}'
+        return f"unknown or unsupported field {quoted(key)}; {hint}"

@@ -9,7 +9,14 @@ from typing import Any
 
 from orchestrator.manifests import documents, rules
 from orchestrator.manifests.fields import Field, Kind, Many, Struct, Table
-from orchestrator.manifests.problems import Findings, ManifestInvalid, Problem
+from orchestrator.manifests.problems import (
+    Findings,
+    ManifestInvalid,
+    Path,
+    Problem,
+    name_type,
+    shown,
+)
 from orchestrator.manifests.schema import KINDS
 
 Json = dict[str, Any]
@@ -28,6 +35,11 @@ class Manifest:
     written: Json
     full: Json
 
+    @property
+    def api_version(self) -> str:
+        """Return the version of the API that the kind belongs to."""
+        return str(self.full["apiVersion"])
+
 
 def parse(text: str | bytes) -> tuple[Manifest, ...]:
     """Read every document of a YAML or JSON text.
@@ -35,21 +47,18 @@ def parse(text: str | bytes) -> tuple[Manifest, ...]:
     Raises:
         ManifestInvalid: anything is wrong anywhere; it lists every fault of every document.
     """
-    manifests: list[Manifest] = []
     problems: list[Problem] = []
-    for document in documents.load(text):
-        findings = Findings(document=document.number, lines=document.lines)
-        for path, value in _items(document.value):
-            manifest = _read(value, path, findings)
+    manifests: dict[tuple[str, str, str], Manifest] = {}
+    for document in documents.read(text, problems):
+        for path, value in _items(document):
+            manifest = _read(value, path, document.findings)
             if manifest is not None:
-                manifests.append(manifest)
-        problems += findings.problems
-    problems += _duplicates(manifests)
+                _refuse_second(manifest, manifests, path, document.findings)
     if problems:
         raise ManifestInvalid(tuple(problems))
     if not manifests:
         raise ManifestInvalid((Problem(message="there is no document in the text"),))
-    return tuple(manifests)
+    return tuple(manifests.values())
 
 
 def from_object(value: object) -> Manifest:
@@ -58,6 +67,7 @@ def from_object(value: object) -> Manifest:
     Raises:
         ManifestInvalid: it lists every fault.
     """
+    documents.check(value)
     findings = Findings()
     manifest = _read(value, (), findings)
     if manifest is None:
@@ -65,16 +75,19 @@ def from_object(value: object) -> Manifest:
     return manifest
 
 
-def _items(value: object) -> list[tuple[tuple[str | int, ...], object]]:
+def _items(document: documents.Document) -> list[tuple[Path, object]]:
     """Return the objects of a document: itself, or the items of a `List`."""
-    if isinstance(value, Mapping) and value.get("kind") == "List":
-        items = value.get("items")
-        if isinstance(items, list):
-            return [(("items", index), item) for index, item in enumerate(items)]
-    return [((), value)]
+    value = document.value
+    if not isinstance(value, Mapping) or value.get("kind") != "List":
+        return [((), value)]
+    items = value.get("items")
+    if isinstance(items, list):
+        return [(("items", index), item) for index, item in enumerate(items)]
+    document.findings.add(("items",), f"must be a list of manifests, not {name_type(items)}")
+    return []
 
 
-def _read(value: object, path: tuple[str | int, ...], findings: Findings) -> Manifest | None:
+def _read(value: object, path: Path, findings: Findings) -> Manifest | None:
     before = len(findings.problems)
     if not isinstance(value, Mapping):
         findings.add(path, "a manifest is an object with apiVersion, kind, metadata and spec")
@@ -83,12 +96,11 @@ def _read(value: object, path: tuple[str | int, ...], findings: Findings) -> Man
     schema = KINDS.get(kind) if isinstance(kind, str) else None
     if schema is None:
         known = ", ".join(sorted(KINDS))
-        said = f"kind {kind!r} is not supported"[:120] if kind else "kind is missing"
+        said = f"kind {shown(kind)} is not supported" if kind else "kind is missing"
         findings.add((*path, "kind"), f"{said}; supported are {known}")
         return None
     full = schema.complete(value, path, findings)
-    if len(findings.problems) == before:
-        rules.complete(full, path, findings)
+    rules.complete(full, path, findings)
     if len(findings.problems) > before:
         return None
     metadata = full["metadata"]
@@ -99,6 +111,20 @@ def _read(value: object, path: tuple[str | int, ...], findings: Findings) -> Man
         written=_without_server_fields(schema, value),
         full=full,
     )
+
+
+def _refuse_second(
+    manifest: Manifest,
+    seen: dict[tuple[str, str, str], Manifest],
+    path: Path,
+    findings: Findings,
+) -> None:
+    """Keep the manifest, or note that the text holds one of that kind and name already."""
+    key = (manifest.kind, manifest.namespace, manifest.name)
+    if seen.setdefault(key, manifest) is not manifest:
+        name = f"{manifest.namespace}/{manifest.name}".strip("/")
+        told = f"{manifest.kind} {name} is given twice in this text; keep one"
+        findings.add((*path, "metadata", "name"), told)
 
 
 def _without_server_fields(kind: Kind, value: Any) -> Any:
@@ -114,16 +140,3 @@ def _without_server_fields(kind: Kind, value: Any) -> Any:
     if isinstance(kind, Many):
         return [_without_server_fields(kind.item, item) for item in value]
     return copy.deepcopy(value)
-
-
-def _duplicates(manifests: list[Manifest]) -> list[Problem]:
-    seen: set[tuple[str, str, str]] = set()
-    problems = []
-    for manifest in manifests:
-        key = (manifest.kind, manifest.namespace, manifest.name)
-        if key in seen:
-            name = f"{manifest.namespace}/{manifest.name}".strip("/")
-            message = f"{manifest.kind} {name} is given twice in this text; keep one"
-            problems.append(Problem(message=message, path="metadata.name"))
-        seen.add(key)
-    return problems

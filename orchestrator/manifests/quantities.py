@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from orchestrator.manifests.problems import shown
+
 _PATTERN = re.compile(
-    r"^([+-]?\d{1,18}(?:\.\d{0,9})?|[+-]?\.\d{1,9})([A-Za-z]{0,2}|[eE][+-]?\d{1,2})$"
+    r"([+-]?[0-9]{1,18}(?:\.[0-9]{0,9})?|[+-]?\.[0-9]{1,9})([A-Za-z]{0,2}|[eE][+-]?[0-9]{1,2})"
 )
 _SUFFIXES = {
     "": Fraction(1),
@@ -26,17 +28,16 @@ def parse(quantity: object) -> Fraction:
     Raises:
         ValueError: it is not one.
     """
-    if isinstance(quantity, bool) or not isinstance(quantity, int | float | str):
-        raise ValueError(f"{quantity!r} is not a quantity such as 500m or 128Mi")  # noqa: TRY004
-    found = _PATTERN.match(str(quantity))
+    is_amount = isinstance(quantity, int | float | str) and not isinstance(quantity, bool)
+    found = _PATTERN.fullmatch(str(quantity)) if is_amount else None
     if not found:
-        raise ValueError(f"{quantity!r} is not a quantity such as 500m or 128Mi")
+        raise ValueError(f"{shown(quantity)} is not a quantity such as 500m or 128Mi")
     number, suffix = found.groups()
-    if suffix[:1] in {"e", "E"} and len(suffix) > 1:
+    if suffix[-1:].isdigit():
         return Fraction(number) * Fraction(10) ** int(suffix[1:])
     if suffix not in _SUFFIXES:
         raise ValueError(
-            f"{quantity!r} has the unknown suffix {suffix!r}; use m, k, M, G, Ki, Mi, Gi"
+            f'{shown(quantity)} has the unknown suffix "{suffix}"; use m, k, M, G, Ki, Mi, Gi'
         )
     return Fraction(number) * _SUFFIXES[suffix]
 
@@ -47,7 +48,8 @@ def cpu_millis(quantity: object) -> int:
     Raises:
         ValueError: it is no quantity, not positive, or beyond any machine.
     """
-    return _whole(parse(quantity) * 1000, MAX_CPU_MILLIS, quantity)
+    bounds = f"more than 0, at most {format_cpu(MAX_CPU_MILLIS)} cores"
+    return _whole(parse(quantity) * 1000, MAX_CPU_MILLIS, shown(quantity), bounds)
 
 
 def memory_bytes(quantity: object) -> int:
@@ -56,11 +58,25 @@ def memory_bytes(quantity: object) -> int:
     Raises:
         ValueError: it is no quantity, not positive, or beyond any machine.
     """
-    return _whole(parse(quantity), MAX_MEMORY_BYTES, quantity)
+    bounds = f"more than 0, at most {format_memory(MAX_MEMORY_BYTES)}"
+    return _whole(parse(quantity), MAX_MEMORY_BYTES, shown(quantity), bounds)
 
 
-def _whole(value: Fraction, limit: int, quantity: object) -> int:
+def format_cpu(millis: int) -> str:
+    """Return cores as people write them: `2`, `500m`."""
+    return f"{millis}m" if millis % 1000 else str(millis // 1000)
+
+
+def format_memory(size: int) -> str:
+    """Return bytes with the largest binary suffix that holds them exactly: `64Mi`, `1536`."""
+    for power, letter in reversed(list(enumerate("KMGTPE", start=1))):
+        if size and size % 1024**power == 0:
+            return f"{size // 1024**power}{letter}i"
+    return str(size)
+
+
+def _whole(value: Fraction, limit: int, quantity: str, bounds: str) -> int:
     rounded = -(-value.numerator // value.denominator)
     if not 0 < rounded <= limit:
-        raise ValueError(f"{quantity!r} is out of range")
+        raise ValueError(f"{quantity} is out of range; give {bounds}")
     return rounded

@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.core.spec import OnFailure
 from orchestrator.manifests import quantities
-from orchestrator.manifests.problems import Findings, Path
+from orchestrator.manifests.problems import Findings, Path, quoted
 
 ON_FAILURE = "kijabi.dev/on-failure"
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -14,41 +14,48 @@ _CHECKS = ("httpGet", "tcpSocket", "exec")
 
 
 def complete(full: dict[str, Any], path: Path, findings: Findings) -> None:
-    """Check a completed manifest as a whole and fill in what depends on other fields."""
-    if full["kind"] != "Deployment":
+    """Check a completed manifest as a whole and fill in what depends on other fields.
+
+    A rule is left out where a field it looks at is faulty by itself.
+    """
+    if full.get("kind") != "Deployment":
         return
-    spec, template = full["spec"], full["spec"]["template"]
-    _annotations(full["metadata"].get("annotations") or {}, (*path, "metadata"), findings)
-    _strategy(spec, (*path, "spec"), findings)
-    _selector(full, (*path, "spec"), findings)
-    containers = template["spec"]["containers"]
-    place: Path = (*path, "spec", "template", "spec", "containers")
-    if len(containers) > 1:
-        findings.add((*place, 1), "a second container is not supported yet; a replica has one")
-    for index, container in enumerate(containers):
-        _container(container, (*place, index), findings)
+    spec, pod = (*path, "spec"), (*path, "spec", "template", "spec")
+    if findings.is_clean((*path, "metadata", "annotations")):
+        _annotations(full["metadata"].get("annotations") or {}, (*path, "metadata"), findings)
+    if findings.is_clean((*spec, "strategy")):
+        _strategy(full["spec"]["strategy"], (*spec, "strategy"), findings)
+    if findings.is_clean((*spec, "progressDeadlineSeconds"), (*spec, "minReadySeconds")):
+        _deadline(full["spec"], spec, findings)
+    labels = (*spec, "template", "metadata", "labels")
+    if findings.is_clean((*path, "metadata", "name"), (*spec, "selector"), labels):
+        _selector(full, spec, findings)
+    if findings.can_reach((*pod, "containers")):
+        _containers(full["spec"]["template"]["spec"]["containers"], pod, findings)
 
 
 def _annotations(annotations: dict[str, str], path: Path, findings: Findings) -> None:
     word = annotations.get(ON_FAILURE, OnFailure.ROLLBACK)
     if word not in set(OnFailure):
         known = ", ".join(OnFailure)
-        findings.add((*path, "annotations", ON_FAILURE), f'"{word[:40]}" is unknown; use {known}')
+        findings.add((*path, "annotations", ON_FAILURE), f"{quoted(word)} is unknown; use {known}")
 
 
-def _strategy(spec: dict[str, Any], path: Path, findings: Findings) -> None:
-    strategy = spec["strategy"]
+def _strategy(strategy: dict[str, Any], path: Path, findings: Findings) -> None:
     if strategy["type"] == "Recreate":
         if "rollingUpdate" in strategy:
-            place = (*path, "strategy", "rollingUpdate")
+            place = (*path, "rollingUpdate")
             findings.add(place, "makes no sense with type Recreate; remove it")
-    else:
-        bounds = strategy.setdefault("rollingUpdate", {})
-        bounds.setdefault("maxSurge", "25%")
-        bounds.setdefault("maxUnavailable", "25%")
-        if all(str(bounds[name]).rstrip("%") == "0" for name in bounds):
-            place = (*path, "strategy", "rollingUpdate", "maxUnavailable")
-            findings.add(place, "must not be 0 when maxSurge is 0: no step would be possible")
+        return
+    bounds = strategy.setdefault("rollingUpdate", {})
+    bounds.setdefault("maxSurge", "25%")
+    bounds.setdefault("maxUnavailable", "25%")
+    if all(int(str(bounds[name]).rstrip("%")) == 0 for name in bounds):
+        place = (*path, "rollingUpdate", "maxUnavailable")
+        findings.add(place, "must not be 0 when maxSurge is 0: no step would be possible")
+
+
+def _deadline(spec: dict[str, Any], path: Path, findings: Findings) -> None:
     if spec["progressDeadlineSeconds"] <= spec["minReadySeconds"]:
         place = (*path, "progressDeadlineSeconds")
         findings.add(place, "must be greater than minReadySeconds")
@@ -70,12 +77,24 @@ def _selector(full: dict[str, Any], path: Path, findings: Findings) -> None:
             findings.add(place, f"{key}={value} does not match the labels of the template")
 
 
+def _containers(containers: list[dict[str, Any]], path: Path, findings: Findings) -> None:
+    if len(containers) > 1:
+        place = (*path, "containers", 1)
+        findings.add(place, "a second container is not supported yet; a replica has one")
+    for index, container in enumerate(containers):
+        _container(container, (*path, "containers", index), findings)
+
+
 def _container(container: dict[str, Any], path: Path, findings: Findings) -> None:
-    container.setdefault("imagePullPolicy", _pull_policy(container["image"]))
+    if findings.is_clean((*path, "image"), (*path, "imagePullPolicy")):
+        container.setdefault("imagePullPolicy", _pull_policy(container["image"]))
+    if findings.is_clean((*path, "resources")):
+        _resources(container["resources"], (*path, "resources"), findings)
+    if not findings.is_clean((*path, "ports")):
+        return
     names = _ports(container.get("ports") or [], path, findings)
-    _resources(container["resources"], (*path, "resources"), findings)
     for probe in _PROBES:
-        if probe in container:
+        if probe in container and findings.is_clean((*path, probe)):
             _probe(container[probe], probe, names, (*path, probe), findings)
 
 
@@ -127,4 +146,4 @@ def _probe(
     port = probe[checks[0]].get("port")
     if isinstance(port, str) and port not in port_names:
         place = (*path, checks[0], "port")
-        findings.add(place, f'"{port[:40]}" is not the name of one of the container\'s ports')
+        findings.add(place, f"{quoted(port)} is not the name of one of the container's ports")
