@@ -117,8 +117,8 @@ def _run_stack(home: Path, options: argparse.Namespace) -> None:
         address = f"http://{_shown_host(options.host)}:{options.port}"
         if _await_ready(supervisor, f"{address}/readyz", home):
             (home / "run/server").write_text(address)
-        if not options.no_node:
-            _await_node(supervisor, f"{address}/api/v1/nodes/{options.node_name}/", first_login)
+            if not options.no_node:
+                _await_node(supervisor, f"{address}/api/v1/nodes/{options.node_name}/", first_login)
             _introduce(address, first_login)
         supervisor.run()
         _say("ending; containers run on (the next `up` takes them over, `down` stops them)")
@@ -234,7 +234,7 @@ def _await_node(supervisor: Supervisor, url: str, login: dict[str, str | None]) 
     token = Path(login["token_file"] or "").read_text().strip()
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310
     deadline = time.monotonic() + NODE_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not supervisor.is_ending:
         supervisor.step(0.1)
         try:
             urllib.request.urlopen(request, timeout=2).close()  # noqa: S310, our own address
