@@ -1,0 +1,80 @@
+"""The first pages: behind a login, complete without scripts, under a strict policy."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.cluster import Cluster, manifest
+
+
+@pytest.fixture(autouse=True)
+def _plain_static_files(settings):
+    storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+
+
+@pytest.fixture
+def person(cluster: Cluster) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_user("eve"))
+    return client
+
+
+def test_nobody_sees_anything_without_a_login(db: None):
+    answer = Client().get("/")
+
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/login/")
+
+
+def test_a_wrong_password_is_told(db: None):
+    answer = Client().post("/login/", {"username": "admin", "password": "wrong"})
+
+    assert "do not match" in answer.content.decode()
+
+
+def test_the_overview_shows_what_runs(person: Client, cluster: Cluster):
+    cluster.apply(manifest(replicas=2))
+
+    page = person.get("/").content.decode()
+
+    assert "default/web" in page
+    assert "all 2 replicas are available" in page
+    assert "n1" in page
+
+
+def test_an_empty_overview_says_what_to_do(person: Client):
+    assert "manage.py apply" in person.get("/").content.decode()
+
+
+def test_a_deployment_shows_replicas_revisions_and_events(person: Client, cluster: Cluster):
+    cluster.apply(manifest(replicas=2))
+    uid = cluster.live()[0].uid
+
+    page = person.get("/deployments/default/web/").content.decode()
+
+    assert uid in page
+    assert "app:1" in page
+    assert "RolloutComplete" in page
+
+
+def test_a_deployment_that_is_not_there_is_not_found(person: Client):
+    assert person.get("/deployments/default/none/").status_code == 404
+
+
+def test_pages_forbid_foreign_and_inline_scripts(person: Client):
+    policy = person.get("/")["Content-Security-Policy"]
+
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("path", ["/api/docs/", "/api/schema/"])
+def test_the_api_describes_itself(person: Client, path: str):
+    from django.contrib.auth.models import Group
+
+    User.objects.get(username="eve").groups.add(Group.objects.get_or_create(name="viewer")[0])
+
+    assert person.get(path).status_code == 200
