@@ -6,6 +6,7 @@ process down; here nothing deeper than `MAX_DEPTH` is ever entered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,11 @@ MAX_VALUES = 100_000
 MAX_DEPTH = 64
 TOO_MUCH = f"the text has more than {MAX_VALUES:,} values or is nested deeper than {MAX_DEPTH}"
 
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_NUMBER_TAG = "tag:yaml.org,2002:float"
+
+# A number in JSON and YAML 1.2; YAML 1.1 wants a point and a sign, and calls this a string.
+_EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -85,6 +91,8 @@ class _Composer:
             yield self._node(event, depth)
 
     def _tag(self, kind: type[yaml.Node], event: Any, value: str | None) -> str:
-        if event.tag is None or event.tag == "!":
-            return str(self._loader.resolve(kind, value, event.implicit))
-        return str(event.tag)
+        if event.tag is not None and event.tag != "!":
+            return str(event.tag)
+        tag = str(self._loader.resolve(kind, value, event.implicit))
+        is_plain = value is not None and tag == _TEXT_TAG and event.implicit[0]
+        return _NUMBER_TAG if is_plain and _EXPONENT.fullmatch(value or "") else tag

@@ -22,6 +22,8 @@ from orchestrator.manifests.schema import DEPLOYMENT, TEMPLATE
 Json = dict[str, Any]
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _BaseDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+# Strings here that other readers of YAML (1.2, or Kubernetes') would take for something else.
+_AMBIGUOUS = re.compile(r"0o[0-7]+|[-+]?(\.[0-9]+|[0-9]+\.?[0-9]*)([eE][-+]?[0-9]+)?|[yYnN]")
 # Lines a YAML block scalar keeps exactly; any other text is written in quotes.
 _BLOCK = re.compile(r"[!-~][ -~]*(\n|\n[!-~][ -~]*)+")
 
@@ -33,7 +35,9 @@ class _Dumper(_BaseDumper):  # type: ignore[misc]
         return True
 
     def represent_str(self, text: str) -> yaml.Node:
-        style = "|" if _BLOCK.fullmatch(text) and " \n" not in text else None
+        style = "'" if _AMBIGUOUS.fullmatch(text) else None
+        if _BLOCK.fullmatch(text) and " \n" not in text:
+            style = "|"
         node: yaml.Node = self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
         return node
 

@@ -68,13 +68,15 @@ def _selector(full: dict[str, Any], path: Path, findings: Findings) -> None:
     labels = metadata.get("labels")
     if not labels:
         labels = metadata["labels"] = dict(wanted or {"app": full["metadata"]["name"]})
-    if wanted is None:
+    if not wanted:
         spec["selector"] = {"matchLabels": dict(labels)}
         return
     for key, value in wanted.items():
         if labels.get(key) != value:
             place = (*path, "selector", "matchLabels", key)
-            findings.add(place, f"{key}={value} does not match the labels of the template")
+            findings.add(
+                place, f"{key}={value} does not match the labels of the template; make them equal"
+            )
 
 
 def _containers(containers: list[dict[str, Any]], path: Path, findings: Findings) -> None:
@@ -90,7 +92,9 @@ def _container(container: dict[str, Any], path: Path, findings: Findings) -> Non
         container.setdefault("imagePullPolicy", _pull_policy(container["image"]))
     if findings.is_clean((*path, "resources")):
         _resources(container["resources"], (*path, "resources"), findings)
-    if not findings.is_clean((*path, "ports")):
+    # A misspelt `ports` is one mistake, not one more for every port that a probe names.
+    is_known = "ports" in container or findings.is_clean(path)
+    if not is_known or not findings.is_clean((*path, "ports")):
         return
     names = _ports(container.get("ports") or [], path, findings)
     for probe in _PROBES:

@@ -5,8 +5,6 @@ Validation, defaults, messages and the manifest reference in the README all come
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from orchestrator.core.spec import MAX_REPLICAS
 from orchestrator.manifests.fields import (
     ABSENT,
@@ -50,6 +48,10 @@ def _optional(kind: Kind, doc: str, default: object = ABSENT) -> Field:
     return Field(kind=kind, doc=doc, default=default)
 
 
+def _required(kind: Kind, doc: str) -> Field:
+    return Field(kind=kind, doc=doc, required=True)
+
+
 def _silent(*values: object) -> Field:
     return Field(kind=Only(values))
 
@@ -67,8 +69,8 @@ _PROBE = Struct(
                         Many(
                             Struct(
                                 {
-                                    "name": Field(kind=Text(longest=256), required=True),
-                                    "value": Field(kind=Text(longest=4096), required=True),
+                                    "name": _required(Text(longest=256), "header's name"),
+                                    "value": _required(Text(longest=4096), "header's value"),
                                 }
                             ),
                             most=32,
@@ -123,7 +125,7 @@ _CONTAINER = Struct(
             Many(
                 Struct(
                     {
-                        "name": Field(kind=_ENV_NAME, required=True),
+                        "name": _required(_ENV_NAME, "its name"),
                         "value": _optional(Text(), "value", ""),
                     }
                 )
@@ -201,10 +203,10 @@ TEMPLATE = Struct(
                     "name": _IGNORED,
                 }
             ),
-            "",
+            "labels and notes of every replica",
             {},
         ),
-        "spec": Field(kind=_POD, required=True),
+        "spec": _required(_POD, "what every replica runs"),
     }
 )
 
@@ -228,15 +230,17 @@ _METADATA = Struct(
 
 DEPLOYMENT = Struct(
     {
-        "apiVersion": Field(kind=Choice(("apps/v1",)), required=True),
-        "kind": Field(kind=Choice(("Deployment",)), required=True),
-        "metadata": Field(kind=_METADATA, required=True),
+        "apiVersion": _required(Choice(("apps/v1",)), "version of the API"),
+        "kind": _required(Choice(("Deployment",)), "kind of object"),
+        "metadata": _required(_METADATA, "who it is"),
         "spec": Field(
             kind=Struct(
                 {
                     "replicas": _optional(Number(0, MAX_REPLICAS), "how many", 1),
                     "selector": _optional(
-                        Struct({"matchLabels": _optional(_LABELS, "must match the template")}),
+                        Struct(
+                            {"matchLabels": _optional(_LABELS, "must match the template's labels")}
+                        ),
                         "defaults to the template's labels",
                     ),
                     "strategy": _optional(
@@ -271,9 +275,12 @@ DEPLOYMENT = Struct(
                     ),
                     "revisionHistoryLimit": _optional(Number(0, 1000), "old revisions kept", 10),
                     "paused": _optional(Flag(), "hold rollouts; scaling goes on", default=False),
-                    "template": Field(kind=TEMPLATE, required=True),
+                    "template": _required(
+                        TEMPLATE, "what every replica is; a change makes a revision"
+                    ),
                 }
             ),
+            doc="what is wanted",
             required=True,
         ),
         "status": _IGNORED,
@@ -291,38 +298,3 @@ NAMESPACE = Struct(
 )
 
 KINDS = {"Deployment": DEPLOYMENT, "Namespace": NAMESPACE}
-
-
-def reference_markdown() -> str:
-    """Return the manifest reference: every field of a Deployment with type, default, meaning."""
-    lines = ["| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| `{path}` | {label} | {default} | {doc} |"
-        for path, label, default, doc in _rows(DEPLOYMENT, "")
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _rows(kind: Kind, prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    if isinstance(kind, Many) and isinstance(kind.item, Struct):
-        yield from _rows(kind.item, f"{prefix}[]")
-        return
-    if not isinstance(kind, Struct):
-        return
-    for name, field in kind.fields.items():
-        path = f"{prefix}.{name}" if prefix else name
-        if field.ignored or isinstance(field.kind, Only):
-            continue
-        nested = isinstance(field.kind, Struct)
-        is_probe = prefix.endswith("Probe") or "Probe." in prefix
-        if not (is_probe and "readinessProbe" not in prefix):
-            default = "required" if field.required else _shown(field.default)
-            if not nested or field.doc:
-                yield path, field.kind.label, default, field.doc
-            yield from _rows(field.kind, path)
-
-
-def _shown(default: object) -> str:
-    if default is ABSENT or default == {}:
-        return "–"
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"

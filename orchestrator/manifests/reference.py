@@ -1,0 +1,56 @@
+"""The manifest reference of the README, written from the table that validates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from orchestrator.manifests.fields import ABSENT, Kind, Many, Only, Struct
+from orchestrator.manifests.schema import DEPLOYMENT
+
+
+def reference_markdown() -> str:
+    """Return the manifest reference: every field of a Deployment with type, default, meaning."""
+    lines = ["| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| `{path}` | {label} | {default} | {doc} |"
+        for path, label, default, doc in _rows(DEPLOYMENT, "")
+    ]
+    silent = ", ".join(f"`{pair}`" for pair in dict.fromkeys(_silent_pairs(DEPLOYMENT)))
+    lines += ["", f"Accepted without effect, with exactly these values: {silent}."]
+    return "\n".join(lines) + "\n"
+
+
+def _silent_pairs(kind: Kind) -> Iterator[str]:
+    if isinstance(kind, Many):
+        yield from _silent_pairs(kind.item)
+    if isinstance(kind, Struct):
+        for name, field in kind.fields.items():
+            if isinstance(field.kind, Only):
+                yield from (f"{name}: {json.dumps(value)}" for value in field.kind.values)
+            yield from _silent_pairs(field.kind)
+
+
+def _rows(kind: Kind, prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    if isinstance(kind, Many) and isinstance(kind.item, Struct):
+        yield from _rows(kind.item, f"{prefix}[]")
+        return
+    if not isinstance(kind, Struct):
+        return
+    for name, field in kind.fields.items():
+        path = f"{prefix}.{name}" if prefix else name
+        if field.ignored or isinstance(field.kind, Only):
+            continue
+        nested = isinstance(field.kind, Struct)
+        is_probe = prefix.endswith("Probe") or "Probe." in prefix
+        if not (is_probe and "readinessProbe" not in prefix):
+            default = "required" if field.required else _shown(field.default)
+            if not nested or field.doc:
+                yield path, field.kind.label, default, field.doc
+            yield from _rows(field.kind, path)
+
+
+def _shown(default: object) -> str:
+    if default is ABSENT or default == {}:
+        return "–"
+    return f"`{default if default and isinstance(default, str) else json.dumps(default)}`"
