@@ -16,7 +16,9 @@ APPLETS = "sh sleep httpd cat echo env ls true false nc wget id ps kill mkdir to
 def why_missing() -> str:
     """Return why there is no usable engine; empty when there is one."""
     try:
-        docker.from_env(timeout=5).ping()
+        client = docker.from_env(timeout=5)
+        client.ping()
+        client.close()
     except DockerException as error:
         return f"no Docker Engine answers ({type(error).__name__})"
     if not Path("/bin/busybox").exists():

@@ -125,6 +125,9 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     yield made
     for name in made.started:
         made.runtime.remove(name)
+    for runtime in (made.runtime, made.other):
+        if hasattr(runtime, "close"):
+            runtime.close()
 
 
 @pytest.fixture

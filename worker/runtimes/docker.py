@@ -81,6 +81,10 @@ class DockerRuntime:
         self._images: dict[str, float] = {}
         self._can_init = any(shutil.which(name) for name in ("docker-init", "catatonit"))
 
+    def close(self) -> None:
+        """Let go of the connections to the engine."""
+        self._api.close()
+
     def check(self) -> tuple[str, ...]:
         """Return what this engine lacks.
 
