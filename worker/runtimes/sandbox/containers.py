@@ -88,9 +88,8 @@ class Container:
                 os.write(descriptor, b'{ "exit-code": %d }\n' % LOST_EXIT_CODE)
                 os.close(descriptor)
 
-    def info(self, *, oom_killed: bool) -> ContainerInfo:
-        """Return the container as the agent sees it."""
-        running = self.is_running()
+    def info(self, *, running: bool, oom_killed: bool) -> ContainerInfo:
+        """Return the container as the agent sees it; settle it before saying that it has ended."""
         return ContainerInfo(
             id=f"{self.name}@{self.monitor.start}.{self.monitor.pid}",
             name=self.name,

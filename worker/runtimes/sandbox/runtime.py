@@ -231,13 +231,16 @@ class SandboxRuntime:
         self._reap()
 
     def _info(self, found: Container) -> ContainerInfo:
-        self._settle(found)
-        return found.info(oom_killed=self._cgroups.oom_kills(found.name) > 0)
+        running = self._settle(found)
+        return found.info(running=running, oom_killed=self._cgroups.oom_kills(found.name) > 0)
 
-    def _settle(self, found: Container) -> None:
-        if not found.is_running():
+    def _settle(self, found: Container) -> bool:
+        """Tell whether a sandbox runs; if it has ended, nothing of it does afterwards."""
+        running = found.is_running()
+        if not running:
             found.settle()
             self._reap()
+        return running
 
     def _reap(self) -> None:
         """Collect the exit statuses of ended processes that this very agent started."""
