@@ -44,6 +44,7 @@ CALL_SECONDS = 60
 POOL_SIZE = 64
 PIDS_LIMIT = 512
 OUTPUT_BYTES = 64 * 1024
+LOCKS = 1024
 TIMED_OUT = 124
 KNOWN_IMAGE_SECONDS = 30.0
 NO_LIMIT_MEMORY = 0
@@ -79,6 +80,7 @@ class DockerRuntime:
             base_url=self._url, version="1.41", timeout=CALL_SECONDS, num_pools=POOL_SIZE
         )
         self._images: dict[str, float] = {}
+        self._locks = [threading.Lock() for _ in range(LOCKS)]
         self._can_init = any(shutil.which(name) for name in ("docker-init", "catatonit"))
 
     def close(self) -> None:
@@ -139,6 +141,10 @@ class DockerRuntime:
     def start(self, replica: ReplicaSpec) -> ContainerInfo:
         """Create and start the container: two calls when nothing is in the way, and one look."""
         name = labels.container_name(replica.uid, replica.epoch)
+        with self._lock_of(name):
+            return self._start(name, replica)
+
+    def _start(self, name: str, replica: ReplicaSpec) -> ContainerInfo:
         try:
             self._create(name, replica)
         except RuntimeFailure as failure:
@@ -248,6 +254,10 @@ class DockerRuntime:
         if not stop.is_set():
             raise RuntimeFailure(FailureReason.ENGINE_DOWN, "the engine closed the event stream")
 
+    def _lock_of(self, name: str) -> threading.Lock:
+        """Return a lock that many names may share: two starts of one name must not interleave."""
+        return self._locks[hash(name) % LOCKS]
+
     def _own_labels(self) -> tuple[str, ...]:
         return (f"{labels.CLUSTER}={self._owner.cluster}", f"{labels.NODE}={self._owner.node}")
 
@@ -273,6 +283,9 @@ class DockerRuntime:
                     raise pull_failure(image, str(line["error"]))
                 progress.take(line)
         except (APIError, ImageNotFound) as error:
+            # The answer to a streamed call is not read to its end, so nothing else lets go of it.
+            if error.response is not None:
+                error.response.close()
             raise pull_failure(image, str(error.explanation or error)) from error
         except (DockerException, requests.RequestException, OSError) as error:
             raise failure_of(error, f"pulling {image}") from error
