@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,8 @@ class DockerRuntime:
             )
             if follow:
                 _close_when(stop, stream)
-            yield from lines_of(stream, stop)
+            with _released(stream):
+                yield from lines_of(stream, stop)
         except NotFound:
             return
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
@@ -240,12 +242,9 @@ class DockerRuntime:
         try:
             stream = client.events(decode=True, filters=filters)
             _close_when(stop, stream)
-            yield RuntimeEvent(kind=EventKind.RESYNC)
-            for event in stream:
-                attributes = event["Actor"]["Attributes"]
-                kind = _EVENTS.get(event["Action"])
-                if kind is not None:
-                    yield RuntimeEvent(kind=kind, replica=attributes[labels.REPLICA])
+            with _released(stream):
+                yield RuntimeEvent(kind=EventKind.RESYNC)
+                yield from map(_event, stream)
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             if not stop.is_set():
                 raise failure_of(error, "listening to the engine") from error
@@ -372,6 +371,21 @@ def _shares(resources: Resources) -> int:
     """Return Docker's relative weight: 1024 for a whole core, at least 2; 0 is the default."""
     request = resources.cpu_request_millis
     return 0 if request is None else max(2, request * 1024 // 1000)
+
+
+def _event(event: dict[str, Any]) -> RuntimeEvent:
+    """Return an engine event of ours; the stream carries only the actions in `_EVENTS`."""
+    replica = event["Actor"]["Attributes"][labels.REPLICA]
+    return RuntimeEvent(kind=_EVENTS[event["Action"]], replica=replica)
+
+
+@contextmanager
+def _released(stream: Any) -> Iterator[None]:
+    """Close what a stream reads from; the SDK only shuts its socket and leaves the file open."""
+    try:
+        yield
+    finally:
+        stream._response.close()  # noqa: SLF001, there is no other way to it
 
 
 def _close_when(stop: threading.Event, stream: Any) -> None:
