@@ -16,7 +16,7 @@ from kombu.entity import Queue
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
 CONTROL_QUEUE = "control"
-SWEEP_SECONDS = 2.0
+SWEEP_SECONDS = 3.0
 PING_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
 
@@ -60,6 +60,10 @@ app.conf.update(
     # The schedule is fixed in code, so there is nothing to persist between runs.
     beat_scheduler="celery.beat:Scheduler",
 )
+
+# Celery closes the database connection around every task; ours looks after it (see tasks.py), as
+# opening one costs more than most tasks do.
+app.conf["CELERY_DB_REUSE_MAX"] = 1_000_000_000
 
 
 @worker_ready.connect

@@ -8,6 +8,9 @@ from __future__ import annotations
 import logging
 import threading
 
+from celery import Task
+from celery.signals import task_prerun
+from django.db import close_old_connections
 from django.utils import timezone
 
 from orchestrator.celery import app
@@ -18,6 +21,13 @@ logger = logging.getLogger(__name__)
 
 CONFLICT_RETRY_SECONDS = 0.2
 LONGEST_ALARM_SECONDS = 60.0
+
+
+@task_prerun.connect
+def renew_connection(task: Task, **_: object) -> None:
+    """Let go of a database connection that is old or broken, so that the task gets a sound one."""
+    if not task.request.is_eager:
+        close_old_connections()
 
 
 @app.task(name=dispatch.RECONCILE_TASK)

@@ -16,7 +16,8 @@ from worker.protocol import NodeFacts, NodeReport, ReplicaStatus, to_wire
 
 logger = logging.getLogger(__name__)
 
-COALESCE_SECONDS = 0.02
+COALESCE_SECONDS = 0.005
+PAUSE_SECONDS = 0.08
 RETRY_SECONDS = 0.5
 MAX_PER_REPORT = 200
 FIRST_LOOK_SECONDS = 3.0
@@ -158,7 +159,10 @@ class Reporter:
                 self.ask_full()
                 next_full = time.monotonic() + self._full_seconds
             time.sleep(COALESCE_SECONDS)
-            if not self._flush_safely():
+            if self._flush_safely():
+                # The first change after a quiet time is told at once; in a burst, many at a time.
+                time.sleep(PAUSE_SECONDS)
+            else:
                 time.sleep(RETRY_SECONDS)
                 self._wake.set()
 

@@ -137,7 +137,7 @@ def _control_child(home: Path, shared: dict[str, str]) -> Child:
     command = [environment.python(), "-m", "celery", "--workdir", str(ROOT)]
     command += ["-A", "orchestrator.celery", "worker", "-Q", "control", "-P", "threads", "-c", "4"]
     command += ["-n", "control@kijabi", "--without-gossip", "--without-mingle"]
-    command += ["--without-heartbeat", "--loglevel", "INFO"]
+    command += ["--without-heartbeat", "--loglevel", "WARNING"]
     return Child("control", command, {**shared, "KIJABI_BEAT": "1"}, home / "logs/control.log")
 
 
