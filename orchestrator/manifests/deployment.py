@@ -177,6 +177,24 @@ def with_restart(written: Json, stamp: str) -> Json:
     return patched
 
 
+def keeping_restart(before: Json, written: Json) -> Json:
+    """Return what is applied with the stamp of the latest restart, which no file knows of.
+
+    Without it, applying the same file after a restart would roll every replica once more.
+    """
+    stamp = _restart_stamp(before)
+    if stamp is None or _restart_stamp(written) is not None:
+        return written
+    return with_restart(written, stamp)
+
+
+def _restart_stamp(written: Json) -> str | None:
+    template = written.get("spec", {}).get("template", {})
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    stamp: str | None = annotations.get(RESTARTED_AT)
+    return stamp
+
+
 def to_yaml(value: Any) -> str:
     """Return a value as YAML that reads back as the same value."""
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q
 
 from orchestrator.models import ApiToken
+
+logger = logging.getLogger(__name__)
 
 PREFIX_LENGTH = 8
 USED_RESOLUTION = timedelta(minutes=1)
@@ -75,7 +78,7 @@ def user_of_token(token: str, *, now: datetime) -> User | None:
     if row is None:
         return None
     if row.used_at is None or now - row.used_at > USED_RESOLUTION:
-        ApiToken.objects.filter(pk=row.pk).update(used_at=now)
+        _note_use(row, now)
     return row.user
 
 
@@ -88,6 +91,15 @@ def role_of(user: User) -> Role | None:
     names = set(user.groups.values_list("name", flat=True))
     held = [role for role in Role if role in names]
     return held[-1] if held else None
+
+
+def _note_use(token: ApiToken, now: datetime) -> None:
+    """Note when a token was used; a database that cannot be written must not fail a read."""
+    try:
+        with transaction.atomic():
+            ApiToken.objects.filter(pk=token.pk).update(used_at=now)
+    except OperationalError as error:
+        logger.warning("The use of token %s could not be noted: %s", token.prefix, error)
 
 
 def _digest(token: str) -> str:

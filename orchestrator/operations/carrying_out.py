@@ -5,7 +5,7 @@ Rows of one kind are written together at the end, so that fifty starts cost as m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import assert_never
@@ -47,13 +47,15 @@ class Execution:
     is gone, `rolled_back` that a rollback has made a new revision.
     """
 
-    def __init__(self, deployment: Deployment, now: datetime) -> None:
+    def __init__(
+        self, deployment: Deployment, revisions: Iterable[Revision], now: datetime
+    ) -> None:
         self.jobs: list[Job] = []
         self.finished = False
         self.rolled_back = False
         self._deployment = deployment
         self._now = now
-        self._revisions = {row.number: row for row in deployment.revisions.all()}
+        self._revisions = {row.number: row for row in revisions}
         self._created: list[Replica] = []
         self._changed: list[Replica] = []
         self._events: list[tuple[Event, Replica | None, Job | None]] = []

@@ -244,6 +244,8 @@ def save_manifest(manifest: Manifest, change: Change) -> Saved:
         row, action = _create(manifest, change), "created"
     else:
         row = found
+        kept = manifests.keeping_restart(found.manifest, manifest.written)
+        manifest = manifest if kept is manifest.written else from_object(kept)
         action = "configured" if _save(found, manifest, change) else "unchanged"
     return Saved(
         kind="Deployment",

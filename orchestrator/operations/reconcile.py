@@ -49,8 +49,9 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
         if deployment is None:
             exists = Deployment.objects.filter(pk=deployment_id).exists()
             return Pass(outcome=Outcome.CONFLICT if exists else Outcome.GONE)
-        plan = make_plan(snapshots.load(deployment, now=now))
-        execution = Execution(deployment, now)
+        revisions = list(deployment.revisions.order_by("number"))
+        plan = make_plan(snapshots.load(deployment, revisions, now=now))
+        execution = Execution(deployment, revisions, now)
         execution.carry_out(plan.actions)
         if execution.finished:
             return Pass(outcome=Outcome.GONE, actions=len(plan.actions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.core.lifecycle import LIVE_PHASES, RolloutState
@@ -47,13 +48,13 @@ def adopt_template(
     limits may differ, and those are changed in place. The caller saves the deployment.
     """
     template = manifests.template_of(full)
-    current = deployment.revisions.filter(number=deployment.revision).first()
+    known = {row.number: row for row in deployment.revisions.all()}
+    current = known.get(deployment.revision)
     if current is not None and current.template == template:
         return None
-    latest = deployment.revisions.order_by("-number").first()
     revision = Revision.objects.create(
         deployment=deployment,
-        number=(latest.number if latest else 0) + 1,
+        number=max(known, default=0) + 1,
         template=template,
         rollout_hash=manifests.rollout_hash(template),
         author=change.actor,
@@ -61,22 +62,23 @@ def adopt_template(
         is_rollback=is_rollback,
         created_at=change.now,
     )
-    _take_over(deployment, revision)
+    _take_over(revision, known.values())
     deployment.revision = revision.number
     deployment.rollout_state = RolloutState.PROGRESSING
     deployment.progressed_at = change.now
     return revision
 
 
-def _take_over(deployment: Deployment, revision: Revision) -> None:
-    twins = deployment.revisions.filter(rollout_hash=revision.rollout_hash).exclude(pk=revision.pk)
-    for twin in twins.exclude(desired=0):
+def _take_over(revision: Revision, earlier: Iterable[Revision]) -> None:
+    twins = [row for row in earlier if row.rollout_hash == revision.rollout_hash and row.desired]
+    for twin in twins:
         live = Replica.objects.filter(revision=twin, phase__in=LIVE_PHASES)
         live.update(revision=revision, update_failed=False)
         revision.desired += twin.desired
         twin.desired = 0
         twin.save(update_fields=["desired"])
-    revision.save(update_fields=["desired"])
+    if twins:
+        revision.save(update_fields=["desired"])
 
 
 def _stated_cause(full: dict[str, Any]) -> str:

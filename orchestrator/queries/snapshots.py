@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+from django.db.models import Count
 
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.snapshot import (
@@ -20,9 +21,11 @@ from orchestrator.manifests import deployment as manifests
 from orchestrator.models import Deployment, Node, Replica, Revision
 
 
-def load(deployment: Deployment, *, now: datetime) -> Snapshot:
-    """Return everything the planner may look at for one deployment (4 queries)."""
-    revisions = list(deployment.revisions.order_by("number"))
+def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime) -> Snapshot:
+    """Return everything the planner may look at for one deployment (3 queries).
+
+    `revisions` are all of the deployment's, in the order of their numbers.
+    """
     return Snapshot(
         now=now,
         deployment=str(deployment),
@@ -53,7 +56,7 @@ def rollout_of(deployment: Deployment) -> RolloutView:
 def nodes() -> tuple[NodeView, ...]:
     """Return every node with the number of replicas it carries (2 queries)."""
     placed = Replica.objects.exclude(phase__in=GONE_PHASES).exclude(node=None).order_by()
-    carried = Counter(str(name) for name in placed.values_list("node_id", flat=True))
+    carried = dict(placed.values_list("node_id").annotate(Count("pk")))
     return tuple(
         NodeView(
             name=node.name,
@@ -61,7 +64,7 @@ def nodes() -> tuple[NodeView, ...]:
             cordoned=node.cordoned,
             labels=tuple(sorted(node.labels.items())),
             runtimes=tuple(node.runtimes),
-            replicas=carried[node.name],
+            replicas=carried.get(node.name, 0),
         )
         for node in Node.objects.order_by("name")
     )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
+from django.db.models import QuerySet
 from django.test import Client
 from django.urls import URLPattern
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from orchestrator.api import permissions, urls
+from orchestrator.operations import accounts
 from orchestrator.operations.accounts import Role
 from tests.cluster import manifest
 from tests.integration.api.requests import WEB, apply, post
@@ -134,3 +138,18 @@ def test_events_say_who_it_was(sent):
     events = operator.get(f"{WEB}events/").json()["results"]
 
     assert {event["actor"] for event in events} == {"operator"}
+
+
+@pytest.mark.django_db
+def test_a_database_that_cannot_be_written_still_lets_a_token_read(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    user = User.objects.create_superuser("busy", password="long enough 1")
+    token = accounts.create_token(user, name="script", now=timezone.now())
+
+    def locked(*_: object, **__: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(QuerySet, "update", locked)
+    answer = client.get("/api/v1/deployments/", HTTP_AUTHORIZATION=f"Bearer {token}")
+    assert answer.status_code == 200
