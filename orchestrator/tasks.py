@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Sequence
 
 from celery import Task
 from celery.signals import task_prerun
@@ -21,6 +23,23 @@ logger = logging.getLogger(__name__)
 
 CONFLICT_RETRY_SECONDS = 0.2
 LONGEST_ALARM_SECONDS = 60.0
+# While hundreds of deployments are unsettled, a sweep takes a part of them: it would else keep
+# SQLite's only write lock from everybody (a waiter polls it, and whoever just let go is faster).
+SWEEP_BUDGET_SECONDS = 0.5
+
+
+class _Rotation:
+    """Where the latest sweep left off."""
+
+    last = 0
+
+    def rotate(self, ids: Sequence[int]) -> list[int]:
+        """Return the ascending ids, those after the latest one first."""
+        return [i for i in ids if i > self.last] + [i for i in ids if i <= self.last]
+
+
+_sweeping = threading.Lock()
+_swept = _Rotation()
 
 
 @task_prerun.connect
@@ -51,12 +70,27 @@ def ingest_report(*, report: dict[str, object], **_newer: object) -> None:
 
 @app.task(name="orchestrator.sweep")
 def sweep_unsettled(**_newer: object) -> None:
-    """Repair what lost messages left undone."""
-    now = timezone.now()
-    nodes.mark_silent(now=now)
-    dispatch.resend_unconfirmed(now=now)
-    for deployment_id in sweep.owed(now=now):
+    """Repair what lost messages left undone; one sweep at a time, and none holds others up long."""
+    if not _sweeping.acquire(blocking=False):
+        return
+    try:
+        now = timezone.now()
+        nodes.mark_silent(now=now)
+        dispatch.resend_unconfirmed(now=now)
+        _sweep_for(SWEEP_BUDGET_SECONDS)
+    finally:
+        _sweeping.release()
+
+
+def _sweep_for(seconds: float) -> None:
+    """Run passes that are owed, going on where the sweep before had to leave off."""
+    until = time.monotonic() + seconds
+    for deployment_id in _swept.rotate(sweep.owed(now=timezone.now())):
         _reconcile(deployment_id)
+        if time.monotonic() > until:
+            _swept.last = deployment_id
+            return
+    _swept.last = 0
 
 
 @app.task(name="orchestrator.ping_nodes")

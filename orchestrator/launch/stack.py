@@ -135,7 +135,9 @@ def _web_child(home: Path, shared: dict[str, str], options: argparse.Namespace) 
 
 def _control_child(home: Path, shared: dict[str, str]) -> Child:
     command = [environment.python(), "-m", "celery", "--workdir", str(ROOT)]
-    command += ["-A", "orchestrator.celery", "worker", "-Q", "control", "-P", "threads", "-c", "4"]
+    command += ["-A", "orchestrator.celery", "worker", "-Q", "control", "-P", "threads"]
+    # SQLite has one writer at a time: more threads would only wait for each other.
+    command += ["-c", "4" if shared.get("DATABASE_URL", "").startswith("postgres") else "1"]
     command += ["-n", "control@kijabi", "--without-gossip", "--without-mingle"]
     command += ["--without-heartbeat", "--loglevel", "WARNING"]
     return Child("control", command, {**shared, "KIJABI_BEAT": "1"}, home / "logs/control.log")
