@@ -177,7 +177,7 @@ class Keeper:
         elif info is None and self._info is not None:
             self._count_failure("Removed", "its container was removed from outside")
         wait = self._back_off()
-        return wait if wait > 0 else self._start(runtime)
+        return wait if wait > 0 else self._start(runtime, is_in_the_way=info is not None)
 
     def _look(self, runtime: ContainerRuntime) -> ContainerInfo | None:
         """Return the container; the engine is asked only when there is a reason for doubt."""
@@ -271,7 +271,7 @@ class Keeper:
             self._set(self.phase, "CrashLoopBackOff", again)
         return wait
 
-    def _start(self, runtime: ContainerRuntime) -> float | None:
+    def _start(self, runtime: ContainerRuntime, *, is_in_the_way: bool) -> float | None:
         self._advance(NodePhase.PULLING)
         if not self._fetch_image(runtime):
             return 0.0
@@ -280,6 +280,8 @@ class Keeper:
         with self._around.starts:
             if self.assignment.stop_grace is not None:
                 return 0.0
+            if is_in_the_way:
+                runtime.remove(self.name)
             # A death that is told while the start returns must lead to another look.
             self._is_sure = True
             info = runtime.start(self.assignment.spec)
