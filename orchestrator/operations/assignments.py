@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.core.spec import Resources
 from orchestrator.manifests import quantities
-from orchestrator.models import Deployment, Replica, Revision
+from orchestrator.models import Replica
 from worker import protocol
 
 Json = Mapping[str, Any]
@@ -19,15 +19,10 @@ def new_uid() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def start_payload(
-    uid: str, *, deployment: Deployment, revision: Revision, replica: Replica
-) -> dict[str, object]:
+def start_payload(uid: str, *, replica: Replica) -> dict[str, object]:
     """Return the wire form of the job that assigns a replica to its node."""
     return protocol.to_wire(
-        protocol.StartJob(
-            uid=protocol.JobUid(uid),
-            replica=replica_spec(deployment=deployment, revision=revision, replica=replica),
-        )
+        protocol.StartJob(uid=protocol.JobUid(uid), replica=replica_spec(replica))
     )
 
 
@@ -71,10 +66,9 @@ def grace_seconds(template: Json) -> int:
     return int(template["spec"]["terminationGracePeriodSeconds"])
 
 
-def replica_spec(
-    *, deployment: Deployment, revision: Revision, replica: Replica
-) -> protocol.ReplicaSpec:
+def replica_spec(replica: Replica) -> protocol.ReplicaSpec:
     """Return everything a node needs to keep one replica running."""
+    deployment, revision = replica.deployment, replica.revision
     pod = revision.template["spec"]
     labels = revision.template.get("metadata", {}).get("labels") or {}
     return protocol.ReplicaSpec(
