@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from orchestrator.core.spec import Resources
-from orchestrator.manifests import quantities
+from orchestrator.manifests import deployment as manifests
 from orchestrator.models import Replica
 from worker import protocol
 
@@ -45,7 +46,7 @@ def update_payload(uid: str, *, replica: Replica, resources: Resources) -> dict[
             uid=protocol.JobUid(uid),
             replica=protocol.ReplicaUid(replica.uid),
             epoch=replica.epoch,
-            resources=_wire_resources(resources),
+            resources=_resources(resources),
         )
     )
 
@@ -95,7 +96,7 @@ def _container(container: Json) -> protocol.ContainerSpec:
         env=tuple((item["name"], item.get("value") or "") for item in container.get("env") or ()),
         working_dir=container.get("workingDir") or "",
         ports=ports,
-        resources=_resources(container.get("resources") or {}),
+        resources=_resources(manifests.container_resources(container)),
         pull_policy=protocol.PullPolicy(container["imagePullPolicy"]),
         startup_probe=_probe(container.get("startupProbe"), ports),
         readiness_probe=_probe(container.get("readinessProbe"), ports),
@@ -112,31 +113,8 @@ def _port(port: Json) -> protocol.Port:
     )
 
 
-def _resources(resources: Json) -> protocol.Resources:
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    return protocol.Resources(
-        cpu_limit_millis=_millis(limits.get("cpu")),
-        memory_limit_bytes=_bytes(limits.get("memory")),
-        cpu_request_millis=_millis(requests.get("cpu")),
-        memory_request_bytes=_bytes(requests.get("memory")),
-    )
-
-
-def _millis(quantity: object) -> int | None:
-    return None if quantity is None else quantities.cpu_millis(quantity)
-
-
-def _bytes(quantity: object) -> int | None:
-    return None if quantity is None else quantities.memory_bytes(quantity)
-
-
-def _wire_resources(resources: Resources) -> protocol.Resources:
-    return protocol.Resources(
-        cpu_limit_millis=resources.cpu_limit_millis,
-        memory_limit_bytes=resources.memory_limit_bytes,
-        cpu_request_millis=resources.cpu_request_millis,
-        memory_request_bytes=resources.memory_request_bytes,
-    )
+def _resources(resources: Resources) -> protocol.Resources:
+    return protocol.Resources(**asdict(resources))
 
 
 def _probe(probe: Json | None, ports: tuple[protocol.Port, ...]) -> protocol.Probe | None:
