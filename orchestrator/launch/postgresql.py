@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from orchestrator.launch import ports
 
 
 def programs() -> Path | None:
@@ -28,7 +29,7 @@ def private_server(folder: Path) -> Iterator[str]:
     if user is not None:
         entry = pwd.getpwnam(user)
         os.chown(place, entry.pw_uid, entry.pw_gid)
-    port = _free_port()
+    port = ports.free_port()
     data = place / "data"
     try:
         _run([folder / "initdb", "-D", data, "-U", "kijabi", "-A", "trust", "-E", "UTF8"], user)
@@ -66,9 +67,3 @@ def _wait_for(command: list[object]) -> None:
 def _run(command: list[object], user: str | None) -> None:
     words = [str(word) for word in command]
     subprocess.run(words, user=user, check=True, capture_output=True)  # noqa: S603, as above
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
