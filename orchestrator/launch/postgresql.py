@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from orchestrator.launch import ports
 
 
 def programs() -> Path | None:
@@ -22,13 +25,29 @@ def programs() -> Path | None:
 
 @contextmanager
 def private_server(folder: Path) -> Iterator[str]:
-    """Run a server that forgets everything; yield its URL."""
+    """Run a server that forgets everything; yield its URL. SIGTERM ends it as well."""
+    with _ended_by_sigterm(), _server(folder) as url:
+        yield url
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into an ordinary exit, so that what is open is closed."""
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
     place = Path(tempfile.mkdtemp(prefix="kijabi-pg-"))
     user = "postgres" if os.geteuid() == 0 else None
     if user is not None:
         entry = pwd.getpwnam(user)
         os.chown(place, entry.pw_uid, entry.pw_gid)
-    port = _free_port()
+    port = ports.free_port()
     data = place / "data"
     try:
         _run([folder / "initdb", "-D", data, "-U", "kijabi", "-A", "trust", "-E", "UTF8"], user)
@@ -47,7 +66,8 @@ def private_server(folder: Path) -> Iterator[str]:
             _wait_for(ready)
             yield f"postgres://kijabi@127.0.0.1:{port}/postgres"
         finally:
-            server.terminate()
+            # Not SIGTERM, which lets PostgreSQL wait until its last client has gone.
+            server.send_signal(signal.SIGINT)
             server.wait(20)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -66,9 +86,3 @@ def _wait_for(command: list[object]) -> None:
 def _run(command: list[object], user: str | None) -> None:
     words = [str(word) for word in command]
     subprocess.run(words, user=user, check=True, capture_output=True)  # noqa: S603, as above
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

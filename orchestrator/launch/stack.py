@@ -83,17 +83,20 @@ def _up_options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8000, help="port of the dashboard and API")
     parser.add_argument("--node-name", default=_hostname(), type=_node_name, metavar="NAME")
     parser.add_argument("--no-node", action="store_true", help="run no containers here")
-    parser.add_argument("--runtime", choices=("docker", "sandbox", "auto"), default="auto")
-    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
+    _add_worker_options(parser)
     return parser.parse_args(arguments)
 
 
 def _node_options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("manage.py node", description=node.__doc__)
     parser.add_argument("--name", required=True, type=_node_name, help="unique name of the node")
+    _add_worker_options(parser)
+    return parser.parse_args(arguments)
+
+
+def _add_worker_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runtime", choices=("docker", "sandbox", "auto"), default="auto")
     parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
-    return parser.parse_args(arguments)
 
 
 def _run_stack(home: Path, options: argparse.Namespace) -> None:

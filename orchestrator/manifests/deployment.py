@@ -111,7 +111,12 @@ def _effective(value: Any, kind: Kind) -> Any:
 
 def resources_of(template: Json) -> Resources:
     """Return the limits and requests of one replica."""
-    amounts = template["spec"]["containers"][0].get("resources") or {}
+    return container_resources(template["spec"]["containers"][0])
+
+
+def container_resources(container: Mapping[str, Any]) -> Resources:
+    """Return the limits and requests of one container."""
+    amounts = container.get("resources") or {}
     limits, requests = amounts.get("limits") or {}, amounts.get("requests") or {}
     return Resources(
         cpu_limit_millis=quantities.cpu_millis(limits["cpu"]) if "cpu" in limits else None,

@@ -45,7 +45,6 @@ class Migration(migrations.Migration):
                 ('address', models.CharField(default='', max_length=64)),
                 ('boot', models.BigIntegerField(default=0)),
                 ('sequence', models.BigIntegerField(default=0)),
-                ('full_sequence', models.BigIntegerField(default=0)),
                 ('joined_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
             ],

@@ -10,8 +10,8 @@ from orchestrator.core.lifecycle import NodeState
 class Node(models.Model):
     """A machine with an agent.
 
-    `boot` and `sequence` order its reports; `full_sequence` is the latest full inventory of this
-    boot. `strangers` are containers it runs that the database does not know; they are left alone.
+    `boot` and `sequence` order its reports. `strangers` are containers it runs that the database
+    does not know; they are left alone.
     """
 
     name = models.CharField(max_length=63, unique=True)
@@ -27,7 +27,6 @@ class Node(models.Model):
     address = models.CharField(max_length=64, default="")
     boot = models.BigIntegerField(default=0)
     sequence = models.BigIntegerField(default=0)
-    full_sequence = models.BigIntegerField(default=0)
     joined_at = models.DateTimeField()
     seen_at = models.DateTimeField()
 

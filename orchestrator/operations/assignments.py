@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from orchestrator.core.spec import Resources
-from orchestrator.manifests import quantities
-from orchestrator.models import Deployment, Replica, Revision
+from orchestrator.manifests import deployment as manifests
+from orchestrator.models import Replica
 from worker import protocol
 
 Json = Mapping[str, Any]
@@ -19,15 +20,10 @@ def new_uid() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def start_payload(
-    uid: str, *, deployment: Deployment, revision: Revision, replica: Replica
-) -> dict[str, object]:
+def start_payload(uid: str, *, replica: Replica) -> dict[str, object]:
     """Return the wire form of the job that assigns a replica to its node."""
     return protocol.to_wire(
-        protocol.StartJob(
-            uid=protocol.JobUid(uid),
-            replica=replica_spec(deployment=deployment, revision=revision, replica=replica),
-        )
+        protocol.StartJob(uid=protocol.JobUid(uid), replica=replica_spec(replica))
     )
 
 
@@ -50,7 +46,7 @@ def update_payload(uid: str, *, replica: Replica, resources: Resources) -> dict[
             uid=protocol.JobUid(uid),
             replica=protocol.ReplicaUid(replica.uid),
             epoch=replica.epoch,
-            resources=_wire_resources(resources),
+            resources=_resources(resources),
         )
     )
 
@@ -71,10 +67,9 @@ def grace_seconds(template: Json) -> int:
     return int(template["spec"]["terminationGracePeriodSeconds"])
 
 
-def replica_spec(
-    *, deployment: Deployment, revision: Revision, replica: Replica
-) -> protocol.ReplicaSpec:
+def replica_spec(replica: Replica) -> protocol.ReplicaSpec:
     """Return everything a node needs to keep one replica running."""
+    deployment, revision = replica.deployment, replica.revision
     pod = revision.template["spec"]
     labels = revision.template.get("metadata", {}).get("labels") or {}
     return protocol.ReplicaSpec(
@@ -101,7 +96,7 @@ def _container(container: Json) -> protocol.ContainerSpec:
         env=tuple((item["name"], item.get("value") or "") for item in container.get("env") or ()),
         working_dir=container.get("workingDir") or "",
         ports=ports,
-        resources=_resources(container.get("resources") or {}),
+        resources=_resources(manifests.container_resources(container)),
         pull_policy=protocol.PullPolicy(container["imagePullPolicy"]),
         startup_probe=_probe(container.get("startupProbe"), ports),
         readiness_probe=_probe(container.get("readinessProbe"), ports),
@@ -118,31 +113,8 @@ def _port(port: Json) -> protocol.Port:
     )
 
 
-def _resources(resources: Json) -> protocol.Resources:
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    return protocol.Resources(
-        cpu_limit_millis=_millis(limits.get("cpu")),
-        memory_limit_bytes=_bytes(limits.get("memory")),
-        cpu_request_millis=_millis(requests.get("cpu")),
-        memory_request_bytes=_bytes(requests.get("memory")),
-    )
-
-
-def _millis(quantity: object) -> int | None:
-    return None if quantity is None else quantities.cpu_millis(quantity)
-
-
-def _bytes(quantity: object) -> int | None:
-    return None if quantity is None else quantities.memory_bytes(quantity)
-
-
-def _wire_resources(resources: Resources) -> protocol.Resources:
-    return protocol.Resources(
-        cpu_limit_millis=resources.cpu_limit_millis,
-        memory_limit_bytes=resources.memory_limit_bytes,
-        cpu_request_millis=resources.cpu_request_millis,
-        memory_request_bytes=resources.memory_request_bytes,
-    )
+def _resources(resources: Resources) -> protocol.Resources:
+    return protocol.Resources(**asdict(resources))
 
 
 def _probe(probe: Json | None, ports: tuple[protocol.Port, ...]) -> protocol.Probe | None:

@@ -23,7 +23,7 @@ from orchestrator.models import (
     Replica,
     Revision,
 )
-from orchestrator.operations import assignments, deployments, events, namespaces
+from orchestrator.operations import assignments, deployments, events, jobs, namespaces
 from orchestrator.operations.events import SYSTEM, Change
 
 CHANGED_FIELDS = (
@@ -116,7 +116,7 @@ class Execution:
             created_at=self._now,
         )
         self._created.append(replica)
-        job = self._start_job(action, replica) if action.node else None
+        job = self._job(JobOperation.START, action, replica) if action.node else None
         self._record(action, revision, replica, job)
 
     def _assign(self, action: core.AssignReplica) -> None:
@@ -126,7 +126,7 @@ class Execution:
         if action.node is not None:
             replica.node_id, replica.phase = action.node, ReplicaPhase.ASSIGNED
             replica.reason = "Assigned"
-            job = self._start_job(action, replica)
+            job = self._job(JobOperation.START, action, replica)
         self._changed.append(replica)
         self._record(action, replica.revision, replica, job)
 
@@ -150,7 +150,7 @@ class Execution:
         replica = self._replicas[action.replica]
         replica.resources = _stored(action.resources)
         self._changed.append(replica)
-        job = self._job(JobOperation.UPDATE, action, replica, resources=action.resources)
+        job = self._job(JobOperation.UPDATE, action, replica)
         self._record(action, replica.revision, replica, job)
 
     def _fail(self, action: core.FailRollout) -> None:
@@ -187,46 +187,16 @@ class Execution:
         namespaces.remove_if_empty(namespace)
         self.finished = True
 
-    def _start_job(self, action: core.Action, replica: Replica) -> Job:
-        return self._job(JobOperation.START, action, replica)
-
-    def _job(
-        self,
-        operation: JobOperation,
-        action: core.Action,
-        replica: Replica,
-        *,
-        resources: Resources | None = None,
-    ) -> Job:
-        uid = assignments.new_uid()
-        job = Job(
-            uid=uid,
-            node_id=str(replica.node_id),
-            replica=replica,
-            replica_uid=replica.uid,
-            namespace=self._deployment.namespace_id,
-            deployment=self._deployment.name,
-            operation=operation,
-            payload=self._payload(operation, uid, replica, resources),
+    def _job(self, operation: JobOperation, action: core.Action, replica: Replica) -> Job:
+        job = jobs.make(
+            replica,
+            operation,
             reason=str(getattr(action, "reason", "")),
             message=str(getattr(action, "message", "")),
-            created_at=self._now,
+            now=self._now,
         )
         self.jobs.append(job)
         return job
-
-    def _payload(
-        self, operation: JobOperation, uid: str, replica: Replica, resources: Resources | None
-    ) -> dict[str, object]:
-        revision = replica.revision
-        if operation == JobOperation.START:
-            return assignments.start_payload(
-                uid, deployment=self._deployment, revision=revision, replica=replica
-            )
-        if operation == JobOperation.UPDATE and resources is not None:
-            return assignments.update_payload(uid, replica=replica, resources=resources)
-        grace = assignments.grace_seconds(revision.template)
-        return assignments.stop_payload(uid, replica=replica, grace_seconds=grace)
 
     def _supersede(self, replica: Replica) -> None:
         """End earlier jobs for a replica that is to stop: the stop makes them pointless."""

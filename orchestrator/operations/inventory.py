@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from orchestrator.core.lifecycle import LIVE_PHASES, ReplicaPhase
-from orchestrator.models import Event, Job, JobOperation, JobState, Node, Replica
-from orchestrator.operations import assignments, events
+from orchestrator.models import OPEN_STATES, Event, Job, JobOperation, JobState, Node, Replica
+from orchestrator.operations import events, jobs
 from worker import protocol
 
 _CONFIRMED = (JobState.ACCEPTED, JobState.DONE)
@@ -46,34 +46,24 @@ def _stop_leftovers(rows: list[Replica], now: datetime) -> None:
     """Stop what still runs although the database says it is gone or on its way out."""
     for replica in rows:
         if ReplicaPhase(replica.phase).is_gone and not _is_being_stopped(replica):
-            uid = assignments.new_uid()
-            grace = assignments.grace_seconds(replica.revision.template)
             message = f"replica {replica.uid} still runs on {replica.node_id} after its end"
             event = events.about_replica(
                 replica, reason="Leftover", message=message, now=now, severity="warning"
             )
             event.save()
-            Job.objects.create(
-                uid=uid,
-                node_id=str(replica.node_id),
-                replica=replica,
-                replica_uid=replica.uid,
-                namespace=replica.deployment.namespace_id,
-                deployment=replica.deployment.name,
-                operation=JobOperation.STOP,
-                payload=assignments.stop_payload(uid, replica=replica, grace_seconds=grace),
-                reason="Leftover",
+            jobs.make(
+                replica,
+                JobOperation.STOP,
+                reason=event.reason,
                 message=message,
+                now=now,
                 event=event,
-                created_at=now,
-            )
+            ).save()
 
 
 def _is_being_stopped(replica: Replica) -> bool:
-    unconfirmed = Job.objects.filter(replica=replica, operation=JobOperation.STOP)
-    return unconfirmed.filter(
-        state__in=(JobState.QUEUED, JobState.SENT, JobState.ACCEPTED)
-    ).exists()
+    stops = Job.objects.filter(replica=replica, operation=JobOperation.STOP)
+    return stops.filter(state__in=OPEN_STATES).exists()
 
 
 def _show_strangers(node: Node, strangers: list[str], now: datetime) -> None:

@@ -40,7 +40,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
     if report.boot < node.boot:
         return None
     if report.boot > node.boot:
-        node.boot, node.sequence, node.full_sequence = report.boot, 0, 0
+        node.boot, node.sequence = report.boot, 0
     node.sequence = max(node.sequence, report.sequence)
     if node.state != NodeState.READY:
         node.state = NodeState.READY

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.models import Deployment, Event, Job, JobOperation, Replica
-from orchestrator.operations import assignments, dispatch, events
+from orchestrator.operations import dispatch, events, jobs
 from orchestrator.operations.events import Change
 
 
@@ -84,23 +84,13 @@ def _record(replica: Replica, change: Change, reason: str, message: str) -> Even
 
 
 def _job(replica: Replica, operation: JobOperation, event: Event, change: Change) -> Job:
-    uid = assignments.new_uid()
-    if operation == JobOperation.RETRY:
-        payload = assignments.retry_payload(uid, replica=replica)
-    else:
-        grace = assignments.grace_seconds(replica.revision.template)
-        payload = assignments.stop_payload(uid, replica=replica, grace_seconds=grace)
-    return Job.objects.create(
-        uid=uid,
-        node_id=str(replica.node_id),
-        replica=replica,
-        replica_uid=replica.uid,
-        namespace=replica.deployment.namespace_id,
-        deployment=replica.deployment.name,
-        operation=operation,
-        payload=payload,
+    job = jobs.make(
+        replica,
+        operation,
         reason=event.reason,
         message=event.message,
+        now=change.now,
         event=event,
-        created_at=change.now,
     )
+    job.save()
+    return job

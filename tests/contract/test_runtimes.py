@@ -236,9 +236,9 @@ def test_variables_arrive(world: World):
     if world.kind == "memory":
         pytest.skip("nothing reads variables in memory")
     spec = world.spec(
-        ("sh", "-c", "echo $GREETING; test -n $PORT && echo port"),
+        ("sh", "-c", 'echo $GREETING; test -n "$PORT" && test $PORT = $PORT_WEB_UI && echo port'),
         env=(("GREETING", "hello there"),),
-        ports=(Port(container_port=8080),),
+        ports=(Port(container_port=8080, name="web-ui"),),
     )
 
     info = world.runtime.start(spec)

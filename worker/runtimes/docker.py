@@ -40,6 +40,7 @@ from worker.runtimes.docker_answers import (
     split_image,
 )
 from worker.runtimes.docker_errors import failure_of, pull_failure
+from worker.runtimes.variables import variables
 
 CALL_SECONDS = 60
 POOL_SIZE = 64
@@ -293,7 +294,7 @@ class DockerRuntime:
         container = replica.container
         config: dict[str, Any] = {
             "Image": container.image,
-            "Env": [f"{key}={value}" for key, value in _environment(self._owner, replica)],
+            "Env": _environment(self._owner, replica),
             "Labels": labels.labels_for(self._owner, replica),
             "Hostname": f"{replica.deployment}-{replica.slot}"[:63],
             "ExposedPorts": {_port_key(p): {} for p in container.ports},
@@ -350,17 +351,9 @@ class DockerRuntime:
         self._api._raise_for_status(response)  # noqa: SLF001, as above
 
 
-def _environment(owner: labels.Owner, replica: ReplicaSpec) -> list[tuple[str, str]]:
-    ports = replica.container.ports
-    given = {
-        "KIJABI_REPLICA": replica.uid,
-        "KIJABI_DEPLOYMENT": replica.deployment,
-        "KIJABI_NAMESPACE": replica.namespace,
-        "KIJABI_NODE": owner.node,
-        **({"PORT": str(ports[0].container_port)} if ports else {}),
-        **dict(replica.container.env),
-    }
-    return list(given.items())
+def _environment(owner: labels.Owner, replica: ReplicaSpec) -> list[str]:
+    numbers = (port.container_port for port in replica.container.ports)
+    return [f"{key}={value}" for key, value in variables(replica, owner.node, numbers).items()]
 
 
 def _port_key(port: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.protocol import ReplicaSpec
+from worker.runtimes.variables import variables
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOME = "/tmp"  # noqa: S108, the sandbox's own
@@ -78,20 +79,8 @@ def environment(
     replica: ReplicaSpec, node: str, ports: Iterable[tuple[int, int]]
 ) -> dict[str, str]:
     """Return every variable the payload gets; what the replica says wins."""
-    given = {
-        "PATH": SEARCH,
-        "HOME": HOME,
-        "KIJABI_REPLICA": replica.uid,
-        "KIJABI_DEPLOYMENT": replica.deployment,
-        "KIJABI_NAMESPACE": replica.namespace,
-        "KIJABI_NODE": node,
-    }
-    pairs = list(zip(replica.container.ports, ports, strict=True))
-    for port, (_, number) in reversed(pairs):
-        given["PORT"] = str(number)
-        if port.name:
-            given[f"PORT_{port.name.upper().replace('-', '_')}"] = str(number)
-    return given | dict(replica.container.env)
+    numbers = (number for _, number in ports)
+    return {"PATH": SEARCH, "HOME": HOME} | variables(replica, node, numbers)
 
 
 def _mounts(layout: Layout) -> list[str]:
