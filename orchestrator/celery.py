@@ -32,6 +32,8 @@ app.conf.update(
         "unacked_key": "unacked:control",
         "unacked_index_key": "unacked_index:control",
         "unacked_mutex_key": "unacked_mutex:control",
+        # How long one wait for a message lasts: fewer wake-ups while idle, the same delay.
+        "polling_interval": 3,
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,

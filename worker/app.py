@@ -100,6 +100,8 @@ def configure(config: WorkerConfig) -> None:
             "unacked_key": f"unacked:{config.node}",
             "unacked_index_key": f"unacked_index:{config.node}",
             "unacked_mutex_key": f"unacked_mutex:{config.node}",
+            # How long one wait for a message lasts: fewer wake-ups while idle, the same delay.
+            "polling_interval": 3,
             "socket_timeout": 5,
             "socket_connect_timeout": 2,
             "socket_keepalive": True,
