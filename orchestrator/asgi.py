@@ -9,4 +9,8 @@ from orchestrator.manifests.documents import MAX_BYTES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
-application = BodyLimit(get_asgi_application(), most=MAX_BYTES)
+_pages = get_asgi_application()
+
+from webui.live import LiveStream  # noqa: E402, reads settings, which Django has set up by now
+
+application = LiveStream(BodyLimit(_pages, most=MAX_BYTES))

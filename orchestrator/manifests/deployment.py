@@ -229,6 +229,11 @@ def diff_lines(before: Json | None, after: Json | None, kind: Kind = DEPLOYMENT)
     return "\n".join(difflib.unified_diff(old, new, "before", "after", lineterm="", n=3))
 
 
+def diff_of_templates(before: Json, after: Json) -> str:
+    """Return the unified diff between two pod templates as YAML."""
+    return diff_lines(before, after, TEMPLATE)
+
+
 def summarise_change(before: Json, after: Json) -> str:
     """Return one line naming what changed: `spec.replicas 3 → 5`; more than four are counted."""
     changes = list(_changes(before, after, ""))

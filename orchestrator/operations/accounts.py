@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,11 +14,13 @@ from django.contrib.auth.models import Group, User
 from django.db import OperationalError, transaction
 from django.db.models import Q
 
-from orchestrator.models import ApiToken
+from orchestrator.models import ApiToken, Event
+from orchestrator.operations.events import Change
 
 logger = logging.getLogger(__name__)
 
 PREFIX_LENGTH = 8
+_NAME = re.compile(r"[\w.@+-]{1,150}")
 USED_RESOLUTION = timedelta(minutes=1)
 
 
@@ -80,6 +83,61 @@ def user_of_token(token: str, *, now: datetime) -> User | None:
     if row.used_at is None or now - row.used_at > USED_RESOLUTION:
         _note_use(row, now)
     return row.user
+
+
+class AccountMistake(LookupError):
+    """Something about an account that cannot be done; says what and why."""
+
+
+def revoke_token(user: User, pk: int, change: Change) -> str:
+    """End one of a user's own tokens at once; return its name.
+
+    Raises:
+        AccountMistake: the user has no such token.
+    """
+    with transaction.atomic():
+        row = ApiToken.objects.filter(user=user, pk=pk).first()
+        if row is None:
+            raise AccountMistake(f"{user} has no API token {pk}")
+        row.delete()
+        record(change, "TokenRevoked", f"{user} revoked the API token {row.name}")
+        return row.name
+
+
+def save_user(
+    name: str, role: Role, change: Change, *, active: bool = True, new_password: bool = False
+) -> str | None:
+    """Make or change a user; return the generated password if there is a new one.
+
+    Raises:
+        AccountMistake: the name is no name, or nobody would be left to administer.
+    """
+    with transaction.atomic():
+        user = User.objects.select_for_update().filter(username=name).first()
+        if user is None:
+            if not _NAME.fullmatch(name):
+                raise AccountMistake(
+                    f'"{name[:40]}" is no name for a user: use letters, digits and @ . + - _'
+                )
+            user, new_password = User(username=name), True
+        password = secrets.token_urlsafe(12) if new_password else None
+        if password is not None:
+            user.set_password(password)
+        user.is_active = active
+        user.is_superuser = user.is_staff = role is Role.ADMIN
+        user.save()
+        user.groups.set([Group.objects.get_or_create(name=role)[0]])
+        if not User.objects.filter(is_superuser=True, is_active=True).exists():
+            raise AccountMistake(f"{name} is the last active administrator; make another one first")
+        state = "" if active else ", not active"
+        again = " with a new password" if new_password else ""
+        record(change, "UserSaved", f"user {name} is {role}{state}{again}")
+    return password
+
+
+def record(change: Change, reason: str, message: str) -> None:
+    """Append an act on accounts to the timeline."""
+    Event.objects.create(at=change.now, reason=reason, message=message, actor=change.actor)
 
 
 def role_of(user: User) -> Role | None:

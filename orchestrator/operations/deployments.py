@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.manifest import Manifest, from_object
 from orchestrator.models import Deployment, Namespace
-from orchestrator.operations import dispatch, events, revisions
+from orchestrator.operations import announce, dispatch, events, revisions
 from orchestrator.operations.assignments import new_uid
 from orchestrator.operations.events import Change
 
@@ -349,6 +349,7 @@ def _unsettle(deployment: Deployment, change: Change, *, reason: str, message: s
     deployment.save()
     pk = deployment.pk
     transaction.on_commit(lambda: dispatch.nudge(pk))
+    announce.changed(announce.deployment_topic(deployment.namespace_id, deployment.name))
 
 
 def _check_generation(deployment: Deployment, expected: int | None) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.models import Deployment, Event, Replica, Severity
+from orchestrator.queries.events import SYSTEM as _SYSTEM
 
-SYSTEM = "kijabi"
+SYSTEM = _SYSTEM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

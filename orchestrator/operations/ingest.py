@@ -14,7 +14,7 @@ from django.db import transaction
 
 from orchestrator.core.lifecycle import ReplicaPhase, may_follow
 from orchestrator.models import Deployment, Event, Replica
-from orchestrator.operations import events, inventory, job_results, nodes
+from orchestrator.operations import announce, events, inventory, job_results, nodes
 from worker import protocol
 
 _PHASES = {
@@ -146,3 +146,4 @@ def _owe_a_pass(deployment_ids: set[int], written: list[Event]) -> None:
     for row in Deployment.objects.filter(pk__in=deployment_ids):
         event = latest.get((row.namespace_id, row.name))
         Deployment.objects.filter(pk=row.pk).update(settled=False, cause=event)
+        announce.changed(announce.deployment_topic(row.namespace_id, row.name))

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase
 from orchestrator.models import Deployment, Node, Replica
-from orchestrator.operations import dispatch, events
+from orchestrator.operations import announce, dispatch, events
 from orchestrator.operations.events import Change
 from orchestrator.operations.transport import publish
 from worker import protocol
@@ -36,6 +36,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
             report.node, reason="NodeJoined", message=f"node {report.node} joined", now=now
         ).save()
         node.save()
+        announce.changed(announce.node_topic(node.name))
         _wake_waiting()
     if report.boot < node.boot:
         return None
@@ -44,6 +45,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
     node.sequence = max(node.sequence, report.sequence)
     if node.state != NodeState.READY:
         node.state = NodeState.READY
+        announce.changed(announce.node_topic(node.name))
         message = f"node {node.name} is heard again"
         events.about_node(node.name, reason="NodeReady", message=message, now=now).save()
         _wake_waiting()
@@ -67,6 +69,7 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
         if node.cordoned != cordoned:
             node.cordoned = cordoned
             node.save(update_fields=["cordoned"])
+            announce.changed(announce.node_topic(node.name))
             word = "cordoned" if cordoned else "uncordoned"
             events.about_node(
                 name,
@@ -110,6 +113,7 @@ def mark_silent(*, now: datetime) -> int:
             silent += 1
             node.state = NodeState.SILENT
             node.save(update_fields=["state"])
+            announce.changed(announce.node_topic(node.name))
             seconds = int((now - node.seen_at).total_seconds())
             events.about_node(
                 node.name,

@@ -15,7 +15,7 @@ from django.db import transaction
 from orchestrator.core.plan import Plan
 from orchestrator.core.planner import make_plan
 from orchestrator.models import Deployment
-from orchestrator.operations import dispatch
+from orchestrator.operations import announce, dispatch
 from orchestrator.operations.carrying_out import Execution
 from orchestrator.queries import snapshots
 
@@ -53,6 +53,9 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
         plan = make_plan(snapshots.load(deployment, revisions, now=now))
         execution = Execution(deployment, revisions, now)
         execution.carry_out(plan.actions)
+        if plan.actions or _shown(deployment) != _planned(plan):
+            topic = announce.deployment_topic(deployment.namespace_id, deployment.name)
+            announce.changed(topic)
         if execution.finished:
             return Pass(outcome=Outcome.GONE, actions=len(plan.actions))
         _remember(deployment, plan, rolled_back=execution.rolled_back)
@@ -60,6 +63,29 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
         if execution.rolled_back:
             transaction.on_commit(lambda: dispatch.nudge(deployment_id))
     return Pass(outcome=Outcome.APPLIED, actions=len(plan.actions), wake_at=plan.wake_at)
+
+
+def _shown(deployment: Deployment) -> tuple[object, ...]:
+    return (
+        deployment.phase,
+        deployment.message,
+        deployment.live_replicas,
+        deployment.updated_replicas,
+        deployment.ready_replicas,
+        deployment.available_replicas,
+    )
+
+
+def _planned(plan: Plan) -> tuple[object, ...]:
+    verdict = plan.verdict
+    return (
+        verdict.phase,
+        verdict.message,
+        verdict.replicas,
+        verdict.updated,
+        verdict.ready,
+        verdict.available,
+    )
 
 
 def _remember(deployment: Deployment, plan: Plan, *, rolled_back: bool) -> None:

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.models import Deployment, Event, Job, JobOperation, Replica
-from orchestrator.operations import dispatch, events, jobs
+from orchestrator.operations import announce, dispatch, events, jobs
 from orchestrator.operations.events import Change
 
 
@@ -80,6 +80,8 @@ def _record(replica: Replica, change: Change, reason: str, message: str) -> Even
         replica, reason=reason, message=message, now=change.now, actor=change.actor, cause_id=None
     )
     event.save()
+    deployment = replica.deployment
+    announce.changed(announce.deployment_topic(deployment.namespace_id, deployment.name))
     return event
 
 

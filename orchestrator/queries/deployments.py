@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.db.models.fields.json import KeyTransform
 
+from orchestrator.core.spec import DeploymentSpec
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.schema import TEMPLATE
 from orchestrator.models import Deployment, Revision
 from orchestrator.queries.rows import Rows
 
-_LOOKUPS = {"namespace": "namespace_id", "phase": "phase", "search": "name__contains"}
+_LOOKUPS = {"namespace": "namespace_id", "phase": "phase", "search": "name__icontains"}
 NO_LABELS: Mapping[str, str] = {}
 
 
@@ -27,6 +29,7 @@ class DeploymentRecord:
     generation: int
     observed_generation: int
     spec: dict[str, Any]
+    intent: DeploymentSpec
     labels: dict[str, str]
     phase: str
     message: str
@@ -36,6 +39,9 @@ class DeploymentRecord:
     available: int
     updated: int
     revision: int
+    image: str
+    rollout_state: str
+    progressed_at: datetime
     paused: bool
     deleting: bool
     created_at: datetime
@@ -64,20 +70,19 @@ def select(
     wanted: Mapping[str, str], labels: Mapping[str, str] = NO_LABELS
 ) -> Rows[DeploymentRecord]:
     """Return the deployments that match, by namespace and name; `search` is part of a name."""
-    filters = {_LOOKUPS[key]: value for key, value in wanted.items() if value}
-    rows = Deployment.objects.filter(**filters).order_by("namespace_id", "name")
+    rows = matching(wanted)
     for index, (key, value) in enumerate(labels.items()):
         # A path of transforms, since a label's key may hold dots and double underscores.
         kept = KeyTransform("labels", KeyTransform("metadata", "manifest"))
         rows = rows.alias(**{f"label{index}": KeyTransform(key, kept)})
         rows = rows.filter(**{f"label{index}": value})
-    return Rows(rows, _record)
+    return Rows(rows, record)
 
 
 def get(namespace: str, name: str) -> DeploymentRecord | None:
     """Return one deployment, or None."""
     row = _find(namespace, name)
-    return _record(row) if row is not None else None
+    return record(row) if row is not None else None
 
 
 def exists(namespace: str, name: str) -> bool:
@@ -85,7 +90,14 @@ def exists(namespace: str, name: str) -> bool:
     return Deployment.objects.filter(namespace_id=namespace, name=name).exists()
 
 
-def _record(row: Deployment) -> DeploymentRecord:
+def matching(wanted: Mapping[str, str]) -> QuerySet[Deployment]:
+    """Return the rows that match, by namespace and name."""
+    filters = {_LOOKUPS[key]: value for key, value in wanted.items() if value}
+    return Deployment.objects.filter(**filters).order_by("namespace_id", "name")
+
+
+def record(row: Deployment) -> DeploymentRecord:
+    """Return the read model of a row."""
     full = manifests.with_defaults(row.manifest)
     return DeploymentRecord(
         namespace=row.namespace_id,
@@ -93,6 +105,7 @@ def _record(row: Deployment) -> DeploymentRecord:
         generation=row.generation,
         observed_generation=row.observed_generation,
         spec=full["spec"],
+        intent=manifests.spec_of(full),
         labels=full["metadata"].get("labels") or {},
         phase=row.phase,
         message=row.message,
@@ -102,11 +115,19 @@ def _record(row: Deployment) -> DeploymentRecord:
         available=row.available_replicas,
         updated=row.updated_replicas,
         revision=row.revision,
+        image=manifests.image_of(full["spec"]["template"]),
+        rollout_state=row.rollout_state,
+        progressed_at=row.progressed_at,
         paused=row.paused,
         deleting=row.deleting,
         created_at=row.created_at,
         changed_at=row.changed_at,
     )
+
+
+def newest(number: int) -> list[DeploymentRecord]:
+    """Return the deployments that were changed last."""
+    return [record(row) for row in Deployment.objects.order_by("-changed_at")[:number]]
 
 
 def manifest_of(namespace: str, name: str, *, written: bool) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from orchestrator.models import Event, Severity
 from orchestrator.queries.rows import Rows
 
+SYSTEM = "kijabi"
 SEVERITIES = tuple(Severity.values)
 LONGEST_CHAIN = 20
 _LOOKUPS = ("namespace", "deployment", "replica", "node", "reason", "severity")
@@ -48,6 +49,12 @@ def select(wanted: Mapping[str, str], *, since: int = 0) -> Rows[EventRecord]:
     """Return events that match, newest first; `since` leaves out ids up to it."""
     filters = {key: wanted[key] for key in _LOOKUPS if wanted.get(key)}
     rows = Event.objects.filter(**filters).order_by("-pk")
+    if text := wanted.get("search"):
+        rows = rows.filter(message__icontains=text)
+    if actor := wanted.get("actor"):
+        rows = rows.filter(actor=actor)
+    if wanted.get("people"):
+        rows = rows.exclude(actor=SYSTEM).exclude(actor__startswith="node ")
     return Rows(rows.filter(pk__gt=since) if since else rows, _record)
 
 

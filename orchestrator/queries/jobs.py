@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.models import Job, JobState
+from django.db.models import Count, Min
+
+from orchestrator.models import UNCONFIRMED_STATES, Job, JobState
 from orchestrator.queries.rows import Rows
 
 STATES = tuple(JobState.values)
@@ -43,6 +45,25 @@ def select(wanted: Mapping[str, str]) -> Rows[JobRecord]:
     """Return jobs that match, newest first."""
     filters = {_LOOKUPS[key]: value for key, value in wanted.items() if value}
     return Rows(Job.objects.defer("payload").filter(**filters).order_by("-pk"), _record)
+
+
+def get(uid: str) -> JobRecord | None:
+    """Return one job, or None."""
+    row = Job.objects.defer("payload").filter(uid=uid).first()
+    return _record(row) if row is not None else None
+
+
+def counts() -> dict[str, int]:
+    """Return how many jobs there are in each state."""
+    found = Job.objects.order_by().values_list("state").annotate(Count("pk"))
+    return dict.fromkeys(STATES, 0) | dict(found)
+
+
+def oldest_open() -> datetime | None:
+    """Return when the oldest job that no node has confirmed was asked for."""
+    rows = Job.objects.filter(state__in=UNCONFIRMED_STATES)
+    found: datetime | None = rows.aggregate(oldest=Min("created_at"))["oldest"]
+    return found
 
 
 def _record(row: Job) -> JobRecord:

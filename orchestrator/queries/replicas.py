@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.core.lifecycle import GONE_PHASES
+from django.db.models import Q
+
+from orchestrator.core.lifecycle import GONE_PHASES, LIVE_PHASES, ReplicaPhase
 from orchestrator.models import Replica
 from orchestrator.queries.rows import Rows
 
+# What somebody should look at: no node takes it, it crashes, or a command or image is wrong.
+TROUBLE = Q(phase=ReplicaPhase.PENDING) & ~Q(waiting="") | Q(
+    phase__in=LIVE_PHASES, next_try_at__isnull=False
+)
 _LOOKUPS = {
     "namespace": "deployment__namespace_id",
     "deployment": "deployment__name",

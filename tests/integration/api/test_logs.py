@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 from django.utils import timezone
 
-from orchestrator.api import logs
+from orchestrator.operations import log_reader
 from orchestrator.launch import broker
 from orchestrator.models import Replica
 from orchestrator.operations.accounts import Role
@@ -144,7 +144,7 @@ def test_a_node_that_does_not_have_it_says_so(cluster: Cluster, replica: Replica
 @pytest.mark.usefixtures("node")
 def test_a_node_that_does_not_answer_is_named(replica: Replica, monkeypatch, query: str):
     monkeypatch.setattr("orchestrator.operations.log_requests.publish", lambda *_: True)
-    monkeypatch.setattr(logs, "FIRST_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(log_reader, "FIRST_ANSWER_SECONDS", 0.1)
 
     status, problem = read(replica.uid, query)
 
@@ -187,7 +187,7 @@ def test_the_broker_may_vanish_while_reading(replica: Replica, container: str, n
         raise redis.ConnectionError
 
     def go_on(lines: list[bytes]) -> bool:
-        monkeypatch.setattr(logs._LogStream, "_read", lost)
+        monkeypatch.setattr(log_reader.LogReader, "_read", lost)
         return len(lines) < 10
 
     status, lines = read(replica.uid, "?follow=true", on_line=go_on)

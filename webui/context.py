@@ -1,0 +1,42 @@
+"""What every template knows: where one is, one's tastes, and what is wrong with the whole."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import lazy
+from django.utils.translation import gettext as _
+
+from orchestrator.operations import trouble
+
+RELEASE = version("kijabi")
+THEMES = ("light", "dark")
+_troubles = lazy(trouble.present, list)
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """Return what base.html shows around every page."""
+    theme = request.COOKIES.get("theme", "")
+    return {
+        "places": [
+            {"url": url, "words": words, "current": _is_at(request.path, url)}
+            for url, words in (
+                (reverse("webui:overview"), _("Overview")),
+                (reverse("webui:deployments"), _("Deployments")),
+                (reverse("webui:nodes"), _("Nodes")),
+                (reverse("webui:jobs"), _("Jobs")),
+                (reverse("webui:events"), _("Events")),
+            )
+        ],
+        "theme": theme if theme in THEMES else "",
+        "keys": "off" if request.COOKIES.get("keys") == "off" else "",
+        "release": RELEASE,
+        "troubles_of_ours": _troubles() if request.user.is_authenticated else [],
+    }
+
+
+def _is_at(path: str, url: str) -> bool:
+    return path == url if url == "/" else path.startswith(url)

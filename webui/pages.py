@@ -1,0 +1,130 @@
+"""What every view needs: who changes, which page of a list, and how failures are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Page, Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_POST
+
+from orchestrator.manifests.problems import ManifestInvalid
+from orchestrator.operations.access import why_not
+from orchestrator.operations.deployments import (
+    DeploymentBusy,
+    DeploymentExists,
+    GenerationConflict,
+)
+from orchestrator.operations.events import Change
+from orchestrator.operations.replicas import ReplicaNotRunning
+from orchestrator.queries.rows import Rows
+
+View = Callable[..., HttpResponse]
+Act = Callable[..., str | HttpResponse]
+PAGE_SIZE = 25
+# What a person can cause; each says in one sentence what was wrong.
+MISTAKES = (
+    LookupError,
+    DeploymentBusy,
+    DeploymentExists,
+    GenerationConflict,
+    ManifestInvalid,
+    ReplicaNotRunning,
+)
+
+
+def page(address: str) -> Callable[[View], View]:
+    """Return a decorator for a view that only shows; `address` is its row in the table of roles."""
+
+    def decorate(view: View) -> View:
+        @require_GET
+        @login_required
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if refused := why_not(request.user, address, "GET"):
+                return forbidden(request, refused)
+            return view(request, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def act(address: str, method: str = "POST") -> Callable[[Act], View]:
+    """Return a decorator for a form's target: role, then the act, then back to where one was.
+
+    The view returns the sentence that tells what was done, or a response of its own.
+    """
+
+    def decorate(view: Act) -> View:
+        @require_POST
+        @login_required
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if refused := why_not(request.user, address, method):
+                return forbidden(request, refused)
+            try:
+                done = view(request, *args, **kwargs)
+            except MISTAKES as error:
+                messages.error(request, sentence(error))
+                return back(request)
+            if isinstance(done, HttpResponse):
+                return done
+            messages.success(request, done)
+            return back(request)
+
+        return checked
+
+    return decorate
+
+
+def change(request: HttpRequest) -> Change:
+    """Return who changes something, when, and why if a reason was written."""
+    reason = request.POST.get("reason", "").strip()[:500]
+    return Change(actor=request.user.get_username(), now=timezone.now(), reason=reason)
+
+
+def back(request: HttpRequest) -> HttpResponse:
+    """Go where the form says it came from; only ever to a page of ours."""
+    wanted = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
+        wanted = "/"
+    return HttpResponseRedirect(wanted)
+
+
+def forbidden(request: HttpRequest, why: str) -> HttpResponse:
+    """Say why somebody may not do this."""
+    return render(request, "webui/problem.html", {"title": "403", "why": why}, status=403)
+
+
+def sentence(error: Exception) -> str:
+    """Return what went wrong, for a person."""
+    if isinstance(error, ManifestInvalid):
+        return "; ".join(str(problem) for problem in error.problems)
+    return str(error.args[0]) if error.args else str(error)
+
+
+def paged(request: HttpRequest, rows: Rows[Any], size: int = PAGE_SIZE) -> Page[Any]:
+    """Return the page of a list that the address asks for; nonsense is the first or last."""
+    listed: Any = rows
+    return Paginator(listed, size).get_page(request.GET.get("page"))
+
+
+def wanted(request: HttpRequest, *names: str) -> dict[str, str]:
+    """Return the filters in the address, without the empty ones."""
+    found = {name: request.GET.get(name, "").strip()[:200] for name in names}
+    return {name: value.replace("\x00", "") for name, value in found.items() if value}
+
+
+def show(
+    request: HttpRequest, template: str, context: Mapping[str, Any], *, topics: str = "*"
+) -> HttpResponse:
+    """Render a page that is kept current by these topics (blank separated; none: it stays)."""
+    return render(request, f"webui/{template}.html", {**context, "topics": topics})

@@ -1,0 +1,196 @@
+"""Read models to words, colours and shapes: pure functions, one verdict for each thing.
+
+A tone is one of `ok`, `progress`, `warn`, `bad`, `idle`, `pause`; each has a colour, and a shape of
+its own for whoever does not see the colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
+from orchestrator.core.plan import DeploymentPhase
+from orchestrator.queries.deployments import DeploymentRecord
+from orchestrator.queries.events import SYSTEM, EventRecord
+from orchestrator.queries.jobs import JobRecord
+from orchestrator.queries.nodes import NodeRecord
+from orchestrator.queries.replicas import ReplicaRecord
+
+MOST_SLOTS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a state is shown: its tone (colour and shape) and its words."""
+
+    tone: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One wanted place in a deployment: who fills it; `kind` is a style, `words` its legend."""
+
+    kind: str
+    words: str
+
+
+def of_deployment(record: DeploymentRecord) -> Look:  # noqa: PLR0911, one return per phase
+    """Return the verdict on a deployment."""
+    part = f"{record.available}/{record.desired}"
+    if record.deleting:
+        return Look(tone="idle", words=_("Deleting"))
+    match DeploymentPhase(record.phase):
+        case DeploymentPhase.AVAILABLE if record.desired == 0:
+            return Look(tone="idle", words=_("Stopped"))
+        case DeploymentPhase.AVAILABLE:
+            return Look(tone="ok", words=_("Running %(part)s") % {"part": part})
+        case DeploymentPhase.DEGRADED:
+            return Look(tone="warn", words=_("Degraded %(part)s") % {"part": part})
+        case DeploymentPhase.FAILED:
+            return Look(tone="bad", words=_("Failed %(part)s") % {"part": part})
+        case DeploymentPhase.PAUSED:
+            return Look(tone="pause", words=_("Paused %(part)s") % {"part": part})
+        case _ if record.rollout_state == RolloutState.COMPLETE:
+            return Look(tone="progress", words=_("Scaling %(part)s") % {"part": part})
+        case _:
+            part = f"{min(record.updated, record.available)}/{record.desired}"
+            return Look(tone="progress", words=_("Rolling out %(part)s") % {"part": part})
+
+
+def of_phase(phase: str) -> Look:
+    """Return how a deployment's phase alone is shown (filters)."""
+    tones = {
+        DeploymentPhase.AVAILABLE: ("ok", _("Running")),
+        DeploymentPhase.PROGRESSING: ("progress", _("On the way")),
+        DeploymentPhase.DEGRADED: ("warn", _("Degraded")),
+        DeploymentPhase.FAILED: ("bad", _("Failed")),
+        DeploymentPhase.PAUSED: ("pause", _("Paused")),
+        DeploymentPhase.DELETING: ("idle", _("Deleting")),
+    }
+    tone, words = tones[DeploymentPhase(phase)]
+    return Look(tone=tone, words=words)
+
+
+def of_replica(record: ReplicaRecord) -> Look:  # noqa: C901, PLR0911, one return per phase
+    """Return the verdict on a replica."""
+    if record.next_try_at is not None and ReplicaPhase(record.phase).is_live:
+        failing = _("Crash loop") if record.restarts else _("Cannot start")
+        return Look(tone="bad", words=failing)
+    match ReplicaPhase(record.phase):
+        case ReplicaPhase.PENDING:
+            return Look(tone="warn", words=_("Waits for a node"))
+        case ReplicaPhase.ASSIGNED:
+            return Look(tone="progress", words=_("Assigned"))
+        case ReplicaPhase.PULLING:
+            return Look(tone="progress", words=_("Pulling"))
+        case ReplicaPhase.STARTING:
+            return Look(tone="progress", words=_("Starting"))
+        case ReplicaPhase.RUNNING if record.ready:
+            return Look(tone="ok", words=_("Ready"))
+        case ReplicaPhase.RUNNING:
+            return Look(tone="progress", words=_("Not ready yet"))
+        case ReplicaPhase.STOPPING:
+            return Look(tone="idle", words=_("Stopping"))
+        case ReplicaPhase.LOST:
+            return Look(tone="bad", words=_("Lost"))
+        case _:
+            return Look(tone="idle", words=_("Stopped"))
+
+
+def of_node(record: NodeRecord) -> Look:
+    """Return the verdict on a node."""
+    if record.state == NodeState.LOST:
+        return Look(tone="bad", words=_("Lost"))
+    if record.state == NodeState.SILENT:
+        return Look(tone="bad", words=_("Silent"))
+    if record.cordoned:
+        return Look(tone="pause", words=_("Cordoned"))
+    if record.notes:
+        return Look(tone="warn", words=_("Ready, with a note"))
+    return Look(tone="ok", words=_("Ready"))
+
+
+def of_job(record: JobRecord) -> Look:
+    """Return the verdict on a job."""
+    tones = {
+        "queued": ("progress", _("Queued")),
+        "sent": ("progress", _("Sent")),
+        "accepted": ("progress", _("Accepted")),
+        "done": ("ok", _("Done")),
+        "failed": ("bad", _("Failed")),
+        "superseded": ("idle", _("Superseded")),
+    }
+    tone, words = tones[record.state]
+    return Look(tone=tone, words=words)
+
+
+def of_event(record: EventRecord) -> Look:
+    """Return how an event is marked: a warning, a person's act, or the system's."""
+    if record.severity == "warning":
+        return Look(tone="warn", words=_("Warning"))
+    if record.actor != SYSTEM and not record.actor.startswith("node "):
+        return Look(tone="pause", words=_("By a person"))
+    if record.reason in {"RolloutComplete", "Running", "Ready", "NodeReady", "NodeJoined"}:
+        return Look(tone="ok", words=_("Done"))
+    return Look(tone="idle", words=_("Noted"))
+
+
+def is_rolling(record: DeploymentRecord) -> bool:
+    """Tell whether a move to the current revision is under way, held or failed."""
+    return record.rollout_state != RolloutState.COMPLETE and not record.deleting
+
+
+def slots(record: DeploymentRecord, replicas: Sequence[ReplicaRecord]) -> list[Slot]:
+    """Return who fills the wanted places, the new revision's first; squeezed to `MOST_SLOTS`."""
+    live = [r for r in replicas if ReplicaPhase(r.phase).is_live]
+    new = [r for r in live if r.revision == record.revision]
+    old = [r for r in live if r.revision != record.revision]
+    found = [Slot(kind="ready", words=_("new and ready")) for r in new if r.ready]
+    bad = [r for r in new if not r.ready and of_replica(r).tone == "bad"]
+    found += [Slot(kind="failing", words=_("new and failing"))] * len(bad)
+    coming = sum(not r.ready for r in new) - len(bad)
+    found += [Slot(kind="coming", words=_("new and starting"))] * coming
+    found += [Slot(kind="old", words=_("old revision"))] * len(old)
+    missing = record.desired - len(found)
+    found += [Slot(kind="missing", words=_("not there yet"))] * missing
+    return _squeeze(found)
+
+
+def legend(found: Sequence[Slot]) -> str:
+    """Return the slots in words, for whoever cannot see the bar."""
+    counted: dict[str, int] = {}
+    for slot in found:
+        counted[slot.words] = counted.get(slot.words, 0) + 1
+    return ", ".join(f"{number} {words}" for words, number in counted.items())
+
+
+def _squeeze(found: list[Slot]) -> list[Slot]:
+    """Return at most `MOST_SLOTS` slots in the same proportions; no kind is lost."""
+    if len(found) <= MOST_SLOTS:
+        return found
+    kept: list[Slot] = []
+    for kind in dict.fromkeys(slot.kind for slot in found):
+        same = [slot for slot in found if slot.kind == kind]
+        kept += same[: max(1, round(len(same) * MOST_SLOTS / len(found)))]
+    return kept
+
+
+def wait_of(job: JobRecord) -> float | None:
+    """Return the seconds from asking to a node's acceptance."""
+    return _between(job.created_at, job.accepted_at)
+
+
+def work_of(job: JobRecord) -> float | None:
+    """Return the seconds from acceptance to the end."""
+    return _between(job.accepted_at, job.finished_at)
+
+
+def _between(begin: datetime | None, end: datetime | None) -> float | None:
+    if begin is None or end is None:
+        return None
+    return max(0.0, (end - begin).total_seconds())

@@ -1,0 +1,148 @@
+"""What people do to deployments, replicas and nodes: the targets of the pages' forms."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from orchestrator.core.spec import MAX_REPLICAS
+from orchestrator.operations import deployments, nodes, replicas
+from orchestrator.operations.access import why_not
+from webui.pages import MISTAKES, act, change, sentence
+
+MOST_AT_ONCE = 100
+BULK = {
+    "restart": "deployment-restart",
+    "stop": "deployment-scale",
+    "pause": "deployment-pause",
+    "resume": "deployment-resume",
+    "delete": "deployment",
+}
+
+
+class Mistyped(LookupError):
+    """A field of a form cannot be understood."""
+
+
+@act("deployment-scale")
+def scale(request: HttpRequest, namespace: str, name: str) -> str:
+    """Set the number of replicas."""
+    number = whole(request.POST.get("replicas", ""))
+    before = deployments.scale(namespace, name, number, change(request))
+    return _("%(name)s is asked to run %(n)d replicas") % {"name": before.name, "n": number}
+
+
+@act("deployment-pause")
+def pause(request: HttpRequest, namespace: str, name: str) -> str:
+    """Hold the rollout."""
+    deployments.pause(namespace, name, change(request))
+    return _("%(name)s is paused: nothing moves to another revision") % {"name": name}
+
+
+@act("deployment-resume")
+def resume(request: HttpRequest, namespace: str, name: str) -> str:
+    """Go on with the rollout."""
+    deployments.resume(namespace, name, change(request))
+    return _("%(name)s goes on") % {"name": name}
+
+
+@act("deployment-restart")
+def restart(request: HttpRequest, namespace: str, name: str) -> str:
+    """Replace every replica, as a rollout."""
+    deployments.restart(namespace, name, change(request))
+    return _("%(name)s restarts, replica by replica") % {"name": name}
+
+
+@act("deployment-rollback")
+def rollback(request: HttpRequest, namespace: str, name: str) -> str:
+    """Return to an earlier revision, as a new one."""
+    number = request.POST.get("revision", "")
+    target = whole(number) if number else None
+    if request.POST.get("resume"):
+        deployments.resume(namespace, name, change(request))
+    row = deployments.rollback(namespace, name, change(request), to_revision=target)
+    return _("%(name)s goes back; that is revision %(n)d") % {"name": name, "n": row.revision}
+
+
+@act("deployment", "DELETE")
+def delete(request: HttpRequest, namespace: str, name: str) -> str | HttpResponse:
+    """Stop every replica and forget the deployment, when its name was typed."""
+    if request.POST.get("typed", "").strip() != name:
+        raise Mistyped(
+            _("Type the name, %(name)s, to delete it. Nothing was done.") % {"name": name}
+        )
+    deployments.delete(namespace, name, change(request))
+    return _("%(name)s is being deleted") % {"name": name}
+
+
+@act("deployments", "GET")
+def bulk(request: HttpRequest) -> str:
+    """Do one thing to every ticked deployment."""
+    verb = request.POST.get("verb", "")
+    items = request.POST.getlist("item")[:MOST_AT_ONCE]
+    if verb not in BULK or not items:
+        raise Mistyped(_("Tick at least one deployment and choose what to do."))
+    if refused := why_not(request.user, BULK[verb], "DELETE" if verb == "delete" else "POST"):
+        raise Mistyped(refused)
+    failed = [text for item in items if (text := _do(verb, item, request))]
+    if failed:
+        raise Mistyped("; ".join(failed))
+    return ngettext("%(n)d deployment: %(verb)s", "%(n)d deployments: %(verb)s", len(items)) % {
+        "n": len(items),
+        "verb": verb,
+    }
+
+
+def _do(verb: str, item: str, request: HttpRequest) -> str:
+    namespace, _slash, name = item.partition("/")
+    try:
+        if verb == "stop":
+            deployments.scale(namespace, name, 0, change(request))
+        else:
+            getattr(deployments, verb)(namespace, name, change(request))
+    except MISTAKES as error:
+        return sentence(error)
+    return ""
+
+
+@act("replica-retry")
+def retry(request: HttpRequest, uid: str) -> str:
+    """Try a crash-looping replica now."""
+    replicas.retry(uid, change(request))
+    return _("replica %(uid)s is tried again now") % {"uid": uid}
+
+
+@act("replica", "DELETE")
+def replace(request: HttpRequest, uid: str) -> str:
+    """Stop a replica for good; another takes its place."""
+    replicas.replace(uid, change(request))
+    return _("replica %(uid)s is replaced") % {"uid": uid}
+
+
+@act("node-cordon")
+def cordon(request: HttpRequest, name: str) -> str:
+    """Close a node to new replicas."""
+    nodes.set_cordoned(name, change(request), cordoned=True)
+    return _("node %(name)s takes no new replicas") % {"name": name}
+
+
+@act("node-uncordon")
+def uncordon(request: HttpRequest, name: str) -> str:
+    """Open a node again."""
+    nodes.set_cordoned(name, change(request), cordoned=False)
+    return _("node %(name)s takes new replicas again") % {"name": name}
+
+
+def whole(text: str) -> int:
+    """Read a number of a form.
+
+    Raises:
+        Mistyped: it is none, or out of range.
+    """
+    if not text.strip().isdecimal() or int(text.strip()[:9]) > MAX_REPLICAS:
+        raise Mistyped(
+            _('"%(text)s" is no whole number from 0 to %(most)d; nothing was changed')
+            % {"text": text[:40], "most": MAX_REPLICAS}
+        )
+    return int(text)

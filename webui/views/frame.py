@@ -1,0 +1,104 @@
+"""What belongs to the frame: search, tastes, the first sample, and the pages of failures."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import check_for_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from orchestrator.manifests.manifest import parse
+from orchestrator.operations import applying
+from orchestrator.queries import deployments, nodes
+from webui.pages import act, back, change, page, show, wanted
+
+YEAR_SECONDS = 365 * 24 * 3600
+FOUND = 12
+SAMPLE = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: hello
+  annotations: {kubernetes.io/change-cause: the first sample}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: hello}}
+  template:
+    metadata: {labels: {app: hello}}
+    spec:
+      runtimeClassName: sandbox
+      terminationGracePeriodSeconds: 2
+      containers:
+      - name: web
+        image: host
+        command:
+        - sh
+        - -c
+        - cd /tmp; echo hello from $KIJABI_REPLICA > index.html; exec python3 -m http.server $PORT
+        ports: [{containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 2}
+        resources: {limits: {memory: 64Mi}}
+"""
+
+
+@page("deployments")
+def search(request: HttpRequest) -> HttpResponse:
+    """Find deployments, nodes and pages by a part of their name."""
+    text = wanted(request, "q").get("q", "")
+    pages = [
+        (_("Overview"), reverse("webui:overview")),
+        (_("Deployments"), reverse("webui:deployments")),
+        (_("New deployment"), reverse("webui:new")),
+        (_("Nodes"), reverse("webui:nodes")),
+        (_("Jobs"), reverse("webui:jobs")),
+        (_("Events"), reverse("webui:events")),
+        (_("Account and tokens"), reverse("webui:account")),
+    ]
+    context = {
+        "text": text,
+        "deployments": deployments.select({"search": text})[:FOUND],
+        "nodes": [node for node in nodes.select()[:500] if text.lower() in node.name][:FOUND],
+        "pages": [item for item in pages if text.lower() in item[0].lower()],
+    }
+    return show(request, "search", context, topics="")
+
+
+@require_POST
+def taste(request: HttpRequest) -> HttpResponse:
+    """Remember colours, keys and language in cookies, so that the first paint is right."""
+    answer = back(request)
+    for name in ("theme", "keys"):
+        answer.set_cookie(
+            name,
+            request.POST.get(name, "")[:10],
+            max_age=YEAR_SECONDS,
+            samesite="Lax",
+            secure=settings.SESSION_COOKIE_SECURE,
+        )
+    language = request.POST.get("language", "")
+    if language and check_for_language(language):
+        answer.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            language,
+            max_age=YEAR_SECONDS,
+            samesite="Lax",
+            secure=settings.SESSION_COOKIE_SECURE,
+        )
+    return answer
+
+
+@act("apply")
+def sample(request: HttpRequest) -> HttpResponse:
+    """Deploy the sample: a small web server in sandboxes, which needs no image."""
+    applying.apply(parse(SAMPLE.encode()), change(request))
+    return redirect("webui:deployment", "default", "hello")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Say what does not exist."""
+    why = str(exception.args[0]) if exception.args and isinstance(exception.args[0], str) else ""
+    context = {"title": "404", "why": why or _("This page does not exist.")}
+    return render(request, "webui/problem.html", context, status=404)

@@ -1,0 +1,255 @@
+"""Logs: merged over replicas, filtered on the server, followed, kept ones of dead runs, download.
+
+Lines are ordered by the engines' time stamps. Without scripts a page shows the latest lines; with
+them `stream` goes on with those to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import json
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import AnonymousUser
+from django.db import connections
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import gettext as _
+
+from orchestrator.operations.access import why_not
+from orchestrator.operations.log_reader import BrokerDown, Line, LogReader, NodeRefused, NodeSilent
+from orchestrator.queries import replicas
+from orchestrator.queries.replicas import LogSource
+from webui import presenters
+from webui.pages import page, show, wanted
+from webui.views.deployments import find
+
+LINES = 500
+MOST_REPLICAS = 40
+LEVELS = ("warning", "error")
+_ERROR = re.compile(r"\b(error|exception|fatal|critical|panic|traceback)\b", re.IGNORECASE)
+_WARNING = re.compile(r"\bwarn(ing)?\b", re.IGNORECASE)
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One line as a page shows it; `source` is the replica it is of, `level` "" when plain."""
+
+    source: str
+    text: str
+    at: datetime | None
+    level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What to keep: lines with every term, without those after a minus, of at least a level."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    level: str = ""
+
+    @classmethod
+    def read(cls, text: str, level: str) -> Filter:
+        """Read the search field: `error -healthz`."""
+        terms = [term.lower() for term in text.split()]
+        return cls(
+            include=tuple(term for term in terms if not term.startswith("-")),
+            exclude=tuple(term[1:] for term in terms if term.startswith("-") and len(term) > 1),
+            level=level if level in LEVELS else "",
+        )
+
+    def keeps(self, line: LogLine) -> bool:
+        """Tell whether a line is to be shown; remarks of ours always are."""
+        if line.level == "note":
+            return True
+        text = line.text.lower()
+        if self.level and line.level not in LEVELS[LEVELS.index(self.level) :]:
+            return False
+        has_all = all(term in text for term in self.include)
+        return has_all and not any(term in text for term in self.exclude)
+
+
+@page("replica-logs")
+def deployment(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
+    """Show the log of a deployment's replicas, merged."""
+    record = find(namespace, name)
+    rows = replicas.select({"namespace": namespace, "deployment": name})[:MOST_REPLICAS]
+    chosen = [row.uid for row in rows if row.uid in request.GET.getlist("replica")]
+    context = {
+        "deployment": record,
+        "tab": "logs",
+        "look": presenters.of_deployment(record),
+        "rolling": presenters.is_rolling(record),
+        "choices": rows,
+        **_shown(request, chosen or [row.uid for row in rows], chosen),
+    }
+    return _answer(request, "deployment_logs", context, f"{name}.log")
+
+
+@page("replica-logs")
+def replica(request: HttpRequest, uid: str) -> HttpResponse:
+    """Show the log of one replica, of this run or of the one before."""
+    record = replicas.get(uid)
+    if record is None:
+        raise Http404(f'replica "{uid}" does not exist')
+    context = {
+        "replica": record,
+        "look": presenters.of_replica(record),
+        **_shown(request, [uid], [uid]),
+    }
+    return _answer(request, "replica_logs", context, f"{uid}.log")
+
+
+def _answer(
+    request: HttpRequest, template: str, context: dict[str, object], name: str
+) -> HttpResponse:
+    if "download" not in request.GET:
+        return show(request, template, context, topics="")
+    lines: Sequence[LogLine] = context["lines"]  # type: ignore[assignment]
+    text = "".join(f"{_stamp(line.at)} {line.source} {line.text}\n" for line in lines)
+    answer = HttpResponse(text, content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _shown(request: HttpRequest, uids: list[str], chosen: list[str]) -> dict[str, object]:
+    query = wanted(request, "q", "level")
+    previous = "previous" in request.GET
+    wish = Filter.read(query.get("q", ""), query.get("level", ""))
+    sources = [source for uid in uids if (source := replicas.log_source(uid)) is not None]
+    if previous:
+        lines = [line for source in sources for line in _kept(source)]
+        notes: list[str] = []
+    else:
+        lines, notes = async_to_sync(_latest)(sources, LINES)
+    kept = [line for line in lines if wish.keeps(line)][-LINES:]
+    return {
+        "lines": kept,
+        "notes": notes,
+        "q": query.get("q", ""),
+        "level": wish.level,
+        "levels": LEVELS,
+        "previous": previous,
+        "chosen": chosen,
+        "uids": uids,
+        "most": LINES,
+    }
+
+
+def _kept(source: LogSource) -> list[LogLine]:
+    """Return what was kept of a replica's latest death."""
+    return [_line(source.uid, Line(text=text, at=None)) for text in source.kept.splitlines()]
+
+
+async def _latest(sources: Sequence[LogSource], most: int) -> tuple[list[LogLine], list[str]]:
+    """Return the latest lines of several replicas in the order of time, and what went wrong."""
+    each = max(20, most // max(1, len(sources)))
+    found = await asyncio.gather(*(_read(source, each) for source in sources))
+    lines = heapq.merge(*(lines for lines, _note in found), key=_when)
+    return list(lines), [note for _lines, note in found if note]
+
+
+async def _read(source: LogSource, tail: int) -> tuple[list[LogLine], str]:
+    if not source.is_live:
+        return _kept(source), ""
+    reader = LogReader(source, tail=tail, follow=False)
+    try:
+        first = await reader.begin()
+    except (BrokerDown, NodeRefused, NodeSilent) as error:
+        return [], f"{source.uid}: {error}"
+    return [_line(source.uid, line) async for line in reader.lines(first)], ""
+
+
+async def stream(request: HttpRequest) -> HttpResponseBase:
+    """Go on with new lines of some replicas, a JSON object a line, until the reader leaves."""
+    sources, wish, refused = await sync_to_async(_wish)(request)
+    if refused:
+        return HttpResponse(refused, status=403, content_type="text/plain; charset=utf-8")
+    headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+    return StreamingHttpResponse(
+        _follow(sources, wish), content_type="application/x-ndjson", headers=headers
+    )
+
+
+def _wish(request: HttpRequest) -> tuple[list[LogSource], Filter, str]:
+    try:
+        user = getattr(request, "user", AnonymousUser())
+        if refused := why_not(user, "replica-logs", "GET"):
+            return [], Filter(), refused
+        uids = request.GET.getlist("replica")[:MOST_REPLICAS]
+        found = [source for uid in uids if (source := replicas.log_source(uid)) is not None]
+        wish = Filter.read(request.GET.get("q", ""), request.GET.get("level", ""))
+        return [source for source in found if source.is_live], wish, ""
+    finally:
+        for connection in connections.all(initialized_only=True):
+            if not connection.in_atomic_block:
+                connection.close()
+
+
+async def _follow(sources: Sequence[LogSource], wish: Filter) -> AsyncIterator[bytes]:
+    inbox: asyncio.Queue[LogLine] = asyncio.Queue(1000)
+    tasks = [asyncio.create_task(_pump(source, inbox)) for source in sources]
+    yield b"\n"
+    try:
+        while True:
+            try:
+                line = await asyncio.wait_for(inbox.get(), 10)
+            except TimeoutError:
+                yield b"\n"
+                continue
+            if wish.keeps(line):
+                yield _json(line)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pump(source: LogSource, inbox: asyncio.Queue[LogLine]) -> None:
+    reader = LogReader(source, tail=0, follow=True)
+    try:
+        first = await reader.begin()
+    except (BrokerDown, NodeRefused, NodeSilent) as error:
+        await inbox.put(_line(source.uid, Line(text=str(error), is_note=True)))
+        return
+    async for line in reader.lines(first):
+        await inbox.put(_line(source.uid, line))
+    ended = Line(text=_("this run has ended"), is_note=True)
+    await inbox.put(_line(source.uid, ended))
+
+
+def _line(uid: str, line: Line) -> LogLine:
+    text = _ANSI.sub("", line.text)
+    at = datetime.fromtimestamp(line.at, tz=UTC) if line.at is not None else None
+    level = ""
+    if line.is_note:
+        level = "note"
+    elif _ERROR.search(text):
+        level = "error"
+    elif _WARNING.search(text):
+        level = "warning"
+    return LogLine(source=uid, text=text, at=at, level=level)
+
+
+def _when(line: LogLine) -> datetime:
+    return line.at or datetime.min.replace(tzinfo=UTC)
+
+
+def _stamp(at: datetime | None) -> str:
+    return at.isoformat(timespec="milliseconds") if at is not None else "-"
+
+
+def _json(line: LogLine) -> bytes:
+    told = {
+        "source": line.source,
+        "text": line.text,
+        "at": _stamp(line.at),
+        "level": line.level,
+    }
+    return json.dumps(told, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,116 @@
+"""Pages of replicas, nodes, jobs and events."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from orchestrator.operations.announce import deployment_topic
+from orchestrator.queries import events, jobs, nodes, overview, replicas
+from webui import presenters
+from webui.pages import page, paged, show, wanted
+
+BESIDE = 10
+
+
+@page("replica")
+def replica(request: HttpRequest, uid: str) -> HttpResponse:
+    """Show one replica: verdict, facts, its kept log, what happened to it."""
+    record = replicas.get(uid)
+    if record is None:
+        raise Http404(f'replica "{uid}" does not exist')
+    source = replicas.log_source(uid)
+    context = {
+        "replica": record,
+        "look": presenters.of_replica(record),
+        "kept": source.kept if source is not None else "",
+        "jobs": jobs.select({"replica": uid})[:BESIDE],
+        "events": events.select({"replica": uid})[:30],
+    }
+    return show(
+        request, "replica", context, topics=deployment_topic(record.namespace, record.deployment)
+    )
+
+
+@page("nodes")
+def node_list(request: HttpRequest) -> HttpResponse:
+    """List nodes with what they carry."""
+    context = {
+        "page": paged(request, nodes.select(), 100),
+        "loads": {load.name: load for load in overview.loads()},
+    }
+    return show(request, "nodes", context)
+
+
+@page("node")
+def node(request: HttpRequest, name: str) -> HttpResponse:
+    """Show one node and what runs there."""
+    record = nodes.get(name)
+    if record is None:
+        raise Http404(f'node "{name}" does not exist')
+    context = {
+        "node": record,
+        "look": presenters.of_node(record),
+        "page": paged(request, replicas.select({"node": name})),
+        "events": events.select({"node": name})[:BESIDE],
+        "jobs": jobs.select({"node": name})[:BESIDE],
+    }
+    return show(request, "node", context)
+
+
+@page("jobs")
+def job_list(request: HttpRequest) -> HttpResponse:
+    """List jobs with their states, attempts and times."""
+    filters = wanted(request, "state", "node", "namespace", "deployment", "replica")
+    if filters.get("state") not in {None, *jobs.STATES}:
+        filters.pop("state")
+    context = {
+        "page": paged(request, jobs.select(filters), 50),
+        "filters": filters,
+        "counts": jobs.counts(),
+        "oldest": jobs.oldest_open(),
+    }
+    return show(request, "jobs", context)
+
+
+@page("jobs")
+def job(request: HttpRequest, uid: str) -> HttpResponse:
+    """Show one job: who asked, what came of it, and when."""
+    record = jobs.get(uid)
+    if record is None:
+        raise Http404(f'job "{uid}" does not exist')
+    steps = [
+        (_("asked for"), record.created_at),
+        (_("sent"), record.sent_at),
+        (_("accepted by the node"), record.accepted_at),
+        (_("ended"), record.finished_at),
+    ]
+    context = {"job": record, "look": presenters.of_job(record), "steps": steps}
+    return show(request, "job", context)
+
+
+@page("events")
+def event_list(request: HttpRequest) -> HttpResponse:
+    """List everything that happened, the system's and people's acts in one timeline."""
+    filters = wanted(request, "search", "severity", "namespace", "deployment", "node", "people")
+    filters.update(wanted(request, "actor"))
+    if filters.get("severity") not in {None, *events.SEVERITIES}:
+        filters.pop("severity")
+    context = {"page": paged(request, events.select(filters), 50), "filters": filters}
+    # A list of the past: new rows would push what somebody reads away from under the eyes.
+    is_latest = request.GET.get("page", "1") == "1"
+    return show(request, "events", context, topics="*" if is_latest else "")
+
+
+@page("event")
+def event(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show one event and the chain of what caused it."""
+    record = events.get(pk)
+    if record is None:
+        raise Http404(f"event {pk} does not exist")
+    context = {
+        "event": record,
+        "look": presenters.of_event(record),
+        "chain": events.cause_chain(pk),
+    }
+    return show(request, "event", context, topics="")
