@@ -6,7 +6,7 @@ its own for whoever does not see the colour.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -138,6 +138,22 @@ def of_event(record: EventRecord) -> Look:
     if record.reason in {"RolloutComplete", "Running", "Ready", "NodeReady", "NodeJoined"}:
         return Look(tone="ok", words=_("Done"))
     return Look(tone="idle", words=_("Noted"))
+
+
+def folded(records: Iterable[EventRecord]) -> list[tuple[EventRecord, int]]:
+    """Return events with repeats in a row folded into the latest of them, and how many it was."""
+    found: list[tuple[EventRecord, int]] = []
+    for record in records:
+        if found and _same(found[-1][0], record):
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((record, 1))
+    return found
+
+
+def _same(one: EventRecord, other: EventRecord) -> bool:
+    subject = (one.reason, one.namespace, one.deployment, one.node, one.actor)
+    return subject == (other.reason, other.namespace, other.deployment, other.node, other.actor)
 
 
 def is_rolling(record: DeploymentRecord) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Q
 from django.db.models.functions import TruncHour
@@ -34,7 +35,7 @@ def hours(now: datetime, *, number: int = 24) -> list[Hour]:
         restarts=Count("pk", filter=Q(reason__in=RESTARTS)),
         rollouts=Count("pk", filter=Q(reason__in=ROLLOUTS)),
     )
-    listed: Iterable[tuple[datetime, int, int]] = counted
+    listed: Any = counted
     found = {hour: (restarts, rollouts) for hour, restarts, rollouts in listed}
     moments = [begin + timedelta(hours=index) for index in range(number)]
     return [

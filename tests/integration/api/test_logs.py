@@ -12,9 +12,9 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 from django.utils import timezone
 
-from orchestrator.operations import log_reader
 from orchestrator.launch import broker
 from orchestrator.models import Replica
+from orchestrator.operations import log_reader
 from orchestrator.operations.accounts import Role
 from tests.cluster import Cluster, manifest
 from tests.integration.conftest import client_of
