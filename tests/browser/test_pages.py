@@ -23,14 +23,7 @@ SEEN = [(path, look) for path in PAGES for look in LOOKS] + [(LOGIN, look) for l
 
 
 def file_name(path: str, look: Look) -> str:
-    words = (
-        path.split("?", maxsplit=1)[0]
-        .replace("{", "")
-        .replace("}", "")
-        .strip("/")
-        .replace("/", "-")
-    )
-    return f"{words or 'overview'}-{look}"
+    return "-".join([*re.findall(r"\w+", path), str(look)])
 
 
 @pytest.mark.parametrize(("path", "look"), SEEN, ids=str)
