@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import cycle, islice
 
+from django.db.models import F
+
 from orchestrator.core.lifecycle import ReplicaPhase, RolloutState
 from orchestrator.core.plan import DeploymentPhase
 from orchestrator.manifests import deployment as manifests
@@ -53,8 +55,8 @@ def seed(now: datetime, size: Size | None = None) -> dict[str, str]:
     revisions = Revision.objects.bulk_create(_revisions(deployments, now))
     replicas = Replica.objects.bulk_create(_replicas(revisions, nodes, size, now))
     events = Event.objects.bulk_create(_events(replicas, size, now))
-    # Every subject appears among the newest and among the oldest events.
-    Event.objects.bulk_update(_with_causes(events), ["cause"], batch_size=500)
+    latest = Event.objects.filter(pk__gt=events[size.events // 2].pk)
+    latest.update(cause=F("pk") - size.events // 2)
     jobs = Job.objects.bulk_create(_jobs(replicas, events, size, now))
     web = [replica for replica in replicas if replica.deployment.name == "web"]
     return {"replica": web[0].uid, "job": jobs[-1].uid, "event": str(events[-1].pk)}
@@ -169,13 +171,6 @@ def _events(replicas: list[Replica], size: Size, now: datetime) -> Iterator[Even
             replica=replica.uid,
             node=str(replica.node_id),
         )
-
-
-def _with_causes(events: list[Event]) -> list[Event]:
-    caused = events[-500:]
-    for event, cause in zip(caused, events, strict=False):
-        event.cause = cause
-    return caused
 
 
 def _jobs(replicas: list[Replica], events: list[Event], size: Size, now: datetime) -> Iterator[Job]:
