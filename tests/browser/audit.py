@@ -53,8 +53,13 @@ def watch(page: Page) -> Page:
 def check_page(page: Page, name: str) -> None:
     """Take a screenshot of what a watched page shows, and fail with all that is wrong with it."""
     shoot(page, name)
-    wrong = [*complaints(page), *layout_faults(page), *axe_violations(page)]
+    wrong = faults(page)
     assert not wrong, "\n".join([f"{page.url} ({name}):", *(f"  {line}" for line in wrong)])
+
+
+def faults(page: Page) -> list[str]:
+    """Return a line for each thing that is wrong with what a watched page shows."""
+    return [*complaints(page), *layout_faults(page), *axe_violations(page)]
 
 
 def shoot(page: Page, name: str) -> None:

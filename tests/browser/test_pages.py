@@ -39,6 +39,19 @@ def test_a_page_is_fit_for_everybody(
     check_page(page, file_name(path, look))
 
 
+@pytest.mark.parametrize("path", [LOGIN, *PAGES])
+def test_a_page_fits_windows_of_other_widths(
+    path: str, site: Site, open_as: Callable[[Look], Page], subtests: pytest.Subtests
+):
+    page = open_as(Look(role="" if path == LOGIN else "admin"))
+    page.goto(site.url(path), wait_until="load")
+
+    for width in (320, 768, 1920):
+        with subtests.test(width):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert layout_faults(page) == []
+
+
 @pytest.mark.parametrize("width", [1180, 390])
 def test_without_scripts_one_logs_in_and_sees_every_page(
     width: int, site: Site, open_as: Callable[[Look], Page], subtests: pytest.Subtests
