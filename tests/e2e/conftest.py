@@ -1,136 +1,15 @@
-"""`manage.py up` in a state folder and on a port of its own, with real containers."""
+"""A stack for each journey: Docker containers, sandboxes, or each in turn."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import docker_engine
 from tests.conftest import require_or_skip
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass
-class Stack:
-    """A running `manage.py up`, driven through its command line and API."""
-
-    home: Path
-    port: int
-    runtime: str
-    process: subprocess.Popen[str] | None = None
-    env: dict[str, str] = field(default_factory=dict)
-
-    def start(self) -> None:
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("KIJABI", "DJANGO"))}
-        self.env.pop("REDIS_URL", None)
-        self.env.pop("DATABASE_URL", None)
-        self.env |= {"KIJABI_HOME": str(self.home), "KIJABI_NO_VENV": "1"}
-        words = ["up", "--port", str(self.port), "--runtime", self.runtime, "--node-name", "n1"]
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", *words],
-            cwd=ROOT,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if line.startswith("Ctrl-C"):
-                return
-        raise AssertionError(f"up ended with {self.process.wait()}: {''.join(said)}")
-
-    def end(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(30)
-            self.process.stdout.close()
-            self.process = None
-
-    def run(self, *words: str, text: str = "", status: int = 0) -> str:
-        """Run a command line; return what it printed."""
-        result = subprocess.run(
-            [sys.executable, "manage.py", *words],
-            cwd=ROOT,
-            env=self.env,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert result.returncode == status, result.stdout + result.stderr
-        return result.stdout + result.stderr
-
-    def api(self, path: str) -> Any:
-        token = (self.home / "admin-token").read_text().strip()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/v1/{path}",
-            headers={"Authorization": f"Bearer {token}"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
-    def replicas(self) -> list[dict[str, Any]]:
-        return self.api("replicas/")["results"]
-
-    def ready(self) -> list[dict[str, Any]]:
-        return [row for row in self.replicas() if row["ready"]]
-
-    def wait_for(self, look: Callable[[], Any], seconds: float = 30) -> Any:
-        deadline = time.monotonic() + seconds
-        latest: Exception | None = None
-        while time.monotonic() < deadline:
-            try:
-                if found := look():
-                    return found
-            except OSError as error:
-                latest = error
-            time.sleep(0.05)
-        raise AssertionError(f"it did not happen in {seconds} s ({latest})")
-
-    def pid_of(self, word: str) -> int:
-        """Return the pid of a child of this very supervisor by a word of its command line."""
-        assert self.process is not None
-        parent = self.process.pid
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        for child in children:
-            if word in Path(f"/proc/{child}/cmdline").read_bytes().decode():
-                return int(child)
-        raise AssertionError(f"no child with {word!r}")
-
-    def kill(self, word: str) -> None:
-        """Kill -9 a child and wait until another has taken its place."""
-        old = self.pid_of(word)
-        os.kill(old, signal.SIGKILL)
-        self.wait_for(lambda: self._has_new(word, old))
-
-    def _has_new(self, word: str, old: int) -> bool:
-        try:
-            return self.pid_of(word) != old
-        except (AssertionError, OSError):
-            return False
+from tests.stack import Stack, free_port
 
 
 @pytest.fixture(params=["docker", "sandbox"])

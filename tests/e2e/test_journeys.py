@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import docker_engine
-from tests.e2e.conftest import Stack
+from tests.stack import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
