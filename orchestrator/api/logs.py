@@ -11,17 +11,15 @@ from typing import Any
 import redis.asyncio as redis
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from redis.exceptions import RedisError
 from rest_framework import exceptions
-from rest_framework.request import Request
 
-from orchestrator.api.authentication import BearerAuthentication
 from orchestrator.api.bodies import is_asked, number_of
 from orchestrator.api.errors import plain_response
-from orchestrator.api.permissions import may, needed_role
+from orchestrator.api.views import checked
 from orchestrator.operations import log_requests
+from orchestrator.operations.connections import give_back
 from orchestrator.operations.replicas import ReplicaNotFound
 from orchestrator.queries import replicas as queries
 from orchestrator.queries.replicas import LogSource
@@ -77,10 +75,7 @@ async def logs(request: HttpRequest, uid: str) -> HttpResponseBase:
 def _wish(plain: HttpRequest, uid: str) -> Wish:
     """Check who asks and for what; the database connection is given back before any waiting."""
     try:
-        request = Request(plain)
-        if request.method not in {"GET", "HEAD"}:
-            raise exceptions.MethodNotAllowed(str(request.method))
-        _check_access(plain, request)
+        request = checked(plain, {"GET", "HEAD"})
         if "\x00" in uid:
             raise ReplicaNotFound("?")
         tail = request.query_params.get("tail", "200")
@@ -95,20 +90,7 @@ def _wish(plain: HttpRequest, uid: str) -> Wish:
             previous=is_asked(request, "previous"),
         )
     finally:
-        for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:
-                connection.close()
-
-
-def _check_access(plain: HttpRequest, request: Request) -> None:
-    """Ask the same table as every other view; a token counts, or else the session's login."""
-    by_token = BearerAuthentication().authenticate(request)
-    user: object = plain.user if by_token is None else by_token[0]
-    if not getattr(user, "is_authenticated", False):
-        raise exceptions.NotAuthenticated
-    needed = needed_role("replica-logs", "GET")
-    if needed is None or not may(user, needed):
-        raise exceptions.PermissionDenied(f"this needs the role {needed}")
+        give_back()
 
 
 def _kept(wish: Wish) -> HttpResponse:
