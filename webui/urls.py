@@ -4,7 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
 from webui.login import Login
-from webui.views import account, acts, deployments, editing, frame, logs, overview, things
+from webui.views import account, acts, commands, deployments, editing, frame, logs, overview, things
 
 app_name = "webui"
 
@@ -33,6 +33,7 @@ urlpatterns = [
     path("logs/stream/", logs.stream, name="logs-stream"),
     path("replicas/<str:uid>/", things.replica, name="replica"),
     path("replicas/<str:uid>/logs/", logs.replica, name="replica-logs"),
+    path("replicas/<str:uid>/run/", commands.run, name="run"),
     path("replicas/<str:uid>/retry/", acts.retry, name="retry"),
     path("replicas/<str:uid>/replace/", acts.replace, name="replace"),
     path("nodes/", things.node_list, name="nodes"),

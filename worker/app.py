@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 
 from worker.agent import Agent
 from worker.assignments import AssignmentStore
+from worker.command_stream import CommandStreams
 from worker.config import RELEASE, WorkerConfig
 from worker.labels import Owner
 from worker.log_stream import LogStreams
@@ -55,6 +56,7 @@ class Node:
     agent: Agent
     reporter: Reporter
     logs: LogStreams
+    commands: CommandStreams
     latest_message_at: float = 0.0
 
     def start(self) -> None:
@@ -63,7 +65,8 @@ class Node:
         self.reporter.start(self.agent.has_looked)
 
     def close(self) -> None:
-        """Stop; containers run on."""
+        """Stop; containers run on, commands that people run in them do not."""
+        self.commands.close()
         self.agent.close()
         self.reporter.close()
 
@@ -127,8 +130,17 @@ def build(
     )
     agent = Agent(runtimes, store, reporter.changed, start_threads=config.start_threads)
     reporter.attach(agent.statuses)
-    logs = LogStreams(agent, lambda: redis.Redis.from_url(config.redis_url, socket_timeout=5))
-    return Node(config=config, agent=agent, reporter=reporter, logs=logs)
+
+    def connect() -> redis.Redis:
+        return redis.Redis.from_url(config.redis_url, socket_timeout=5)
+
+    return Node(
+        config=config,
+        agent=agent,
+        reporter=reporter,
+        logs=LogStreams(agent, connect),
+        commands=CommandStreams(agent, connect),
+    )
 
 
 def send_report(report: dict[str, object]) -> bool:

@@ -31,6 +31,7 @@ UPDATE_TASK = "worker.update_containers"
 RETRY_TASK = "worker.retry_containers"
 PING_TASK = "worker.ping"
 STREAM_LOGS_TASK = "worker.stream_logs"
+RUN_COMMAND_TASK = "worker.run_command"
 REPORT_TASK = "orchestrator.ingest_report"
 
 
@@ -211,6 +212,29 @@ class LogRequest:
     replica: ReplicaUid
     tail: int | None = 200
     follow: bool = False
+
+
+class CommandOutcome(StrEnum):
+    """Why a command is over; `FAILED` means it could not be run at all."""
+
+    EXITED = "exited"
+    TIMED_OUT = "timed-out"
+    CUT = "cut"
+    ABANDONED = "abandoned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRequest:
+    """Ask a node to run a command; its output goes to the Redis stream `commands:<uid>`.
+
+    It is killed when the key `commands:<uid>:wanted` is gone.
+    """
+
+    uid: str
+    replica: ReplicaUid
+    argv: tuple[str, ...]
+    timeout_seconds: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

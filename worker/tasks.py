@@ -60,6 +60,16 @@ def stream_logs(*, request: object, **_newer: object) -> None:
         logger.warning("A log request is malformed and was dropped: %s", error)
 
 
+@app.task(name=protocol.RUN_COMMAND_TASK)
+def run_command(*, request: object, **_newer: object) -> None:
+    """Run a command in a replica for whoever asked."""
+    current().latest_message_at = time.monotonic()
+    try:
+        current().commands.begin(protocol.from_wire(protocol.CommandRequest, request))
+    except protocol.MalformedMessage as error:
+        logger.warning("A request to run a command is malformed and was dropped: %s", error)
+
+
 def _execute(kind: type[AnyJob], jobs: Iterable[object]) -> None:
     node = current()
     node.latest_message_at = time.monotonic()

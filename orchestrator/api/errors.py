@@ -16,12 +16,21 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from orchestrator.manifests.problems import ManifestInvalid, Problem
-from orchestrator.operations import deployments, namespaces, nodes, replicas, revisions
+from orchestrator.operations import (
+    command_runs,
+    commands,
+    deployments,
+    namespaces,
+    nodes,
+    replicas,
+    revisions,
+)
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 DATABASE_RETRY_SECONDS = "2"
+DatabaseProblem = (OperationalError, InterfaceError)
 
 STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (ManifestInvalid, 422, "The manifest is not valid"),
@@ -38,6 +47,9 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (RequestDataTooBig, 413, "The body is too large"),
     (SuspiciousOperation, 400, "Bad request"),
     (UnreadablePostError, 400, "Bad request"),
+    (commands.CommandInvalid, 400, "Bad request"),
+    (command_runs.BrokerUnavailable, 503, "The broker does not answer"),
+    (command_runs.NodeSilent, 504, "The node does not answer"),
     (OperationalError, 503, "The database does not answer"),
     (InterfaceError, 503, "The database does not answer"),
 )
@@ -114,7 +126,7 @@ def not_found(request: HttpRequest) -> HttpResponse:
 def _own(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     for kind, status, title in STATUSES:
         if isinstance(error, kind):
-            if status != 503:
+            if not issubclass(kind, DatabaseProblem):
                 return problem(status, title, str(error)), {}
             logger.error("The database failed", exc_info=error)
             detail = "nothing was changed; try again in a moment"

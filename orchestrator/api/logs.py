@@ -6,16 +6,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework import exceptions
-from rest_framework.request import Request
 
-from orchestrator.api.authentication import BearerAuthentication
 from orchestrator.api.bodies import is_asked, number_of
 from orchestrator.api.errors import plain_response
-from orchestrator.api.permissions import may, needed_role
+from orchestrator.api.views import checked
 from orchestrator.operations import log_reader
+from orchestrator.operations.connections import give_back
 from orchestrator.operations.log_reader import Entries, LogReader
 from orchestrator.operations.replicas import ReplicaNotFound
 from orchestrator.queries import replicas as queries
@@ -67,10 +65,7 @@ async def logs(request: HttpRequest, uid: str) -> HttpResponseBase:
 def _wish(plain: HttpRequest, uid: str) -> Wish:
     """Check who asks and for what; the database connection is given back before any waiting."""
     try:
-        request = Request(plain)
-        if request.method not in {"GET", "HEAD"}:
-            raise exceptions.MethodNotAllowed(str(request.method))
-        _check_access(plain, request)
+        request = checked(plain, {"GET", "HEAD"})
         if "\x00" in uid:
             raise ReplicaNotFound("?")
         tail = request.query_params.get("tail", "200")
@@ -85,20 +80,7 @@ def _wish(plain: HttpRequest, uid: str) -> Wish:
             previous=is_asked(request, "previous"),
         )
     finally:
-        for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:
-                connection.close()
-
-
-def _check_access(plain: HttpRequest, request: Request) -> None:
-    """Ask the same table as every other view; a token counts, or else the session's login."""
-    by_token = BearerAuthentication().authenticate(request)
-    user: object = plain.user if by_token is None else by_token[0]
-    if not getattr(user, "is_authenticated", False):
-        raise exceptions.NotAuthenticated
-    needed = needed_role("replica-logs", "GET")
-    if needed is None or not may(user, needed):
-        raise exceptions.PermissionDenied(f"this needs the role {needed}")
+        give_back()
 
 
 def _kept(wish: Wish) -> HttpResponse:

@@ -6,6 +6,8 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
+from orchestrator.operations import command_runs, commands
+
 Json = dict[str, Any]
 
 _PROBLEM: Json = {
@@ -44,6 +46,47 @@ _KEY: Json = {
     "description": "The same key with the same request has one effect and one answer, for a day.",
 }
 _LOGS = "/api/v1/replicas/{uid}/logs/"
+_EXEC = "/api/v1/replicas/{uid}/exec/"
+_UID: Json = {"in": "path", "name": "uid", "schema": {"type": "string"}, "required": True}
+_SECURITY: list[Json] = [{"bearer": []}, {"cookieAuth": []}]
+_COMMAND: Json = {
+    "type": "object",
+    "description": "A program and its arguments (at most 8 KiB), and its seconds.",
+    "required": ["command"],
+    "properties": {
+        "command": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": commands.MAX_WORDS,
+            "items": {"type": "string", "minLength": 1},
+        },
+        "timeout_seconds": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": commands.MAX_SECONDS,
+            "default": commands.USUAL_SECONDS,
+        },
+    },
+}
+_COMMAND_OUTPUT: Json = {
+    "type": "object",
+    "description": "Some output of a command.",
+    "required": ["stream", "text"],
+    "properties": {
+        "stream": {"type": "string", "enum": ["stdout", "stderr"]},
+        "text": {"type": "string"},
+    },
+}
+_COMMAND_ENDING: Json = {
+    "type": "object",
+    "description": "How a command ended, in one sentence; its code is null unless it exited.",
+    "required": ["outcome", "exit_code", "message"],
+    "properties": {
+        "outcome": {"type": "string", "enum": list(command_runs.OUTCOMES)},
+        "exit_code": {"type": "integer", "nullable": True},
+        "message": {"type": "string"},
+    },
+}
 _CHANGES = {"post", "put", "patch", "delete"}
 
 
@@ -60,14 +103,19 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 def complete(result: Json, **_: object) -> Json:
-    """Add problems, idempotency keys and the log stream to the document (spectacular's hook)."""
-    result["components"]["schemas"]["Problem"] = _PROBLEM
+    """Add problems, idempotency keys and what is streamed to the document (spectacular's hook)."""
+    schemas = result["components"]["schemas"]
+    schemas["Problem"] = _PROBLEM
+    schemas["Command"] = _COMMAND
+    schemas["CommandOutput"] = _COMMAND_OUTPUT
+    schemas["CommandEnding"] = _COMMAND_ENDING
     result["paths"][_LOGS] = {"get": _logs_operation()}
+    result["paths"][_EXEC] = {"post": _exec_operation()}
     result["paths"] = dict(sorted(result["paths"].items()))
-    for operations in result["paths"].values():
+    for path, operations in result["paths"].items():
         for method, operation in operations.items():
             operation["responses"]["default"] = _ANY_PROBLEM
-            if method in _CHANGES:
+            if method in _CHANGES and path != _EXEC:
                 operation.setdefault("parameters", []).append(_KEY)
     return result
 
@@ -78,7 +126,6 @@ def _logs_operation() -> Json:
         ("previous", {"type": "boolean"}, "what was kept of the latest run that ended"),
         ("tail", {"type": "string", "default": "200"}, "how many lines, or all"),
     )
-    uid = {"in": "path", "name": "uid", "schema": {"type": "string"}, "required": True}
     asked = [
         {"in": "query", "name": name, "schema": schema, "description": words}
         for name, schema, words in switches
@@ -86,13 +133,34 @@ def _logs_operation() -> Json:
     return {
         "operationId": "replicas_logs_retrieve",
         "description": "Stream a replica's log.",
-        "parameters": [*asked, uid],
+        "parameters": [*asked, _UID],
         "tags": ["replicas"],
-        "security": [{"bearer": []}, {"cookieAuth": []}],
+        "security": _SECURITY,
         "responses": {
             "200": {
                 "description": "One line each.",
                 "content": {"text/plain": {"schema": {"type": "string"}}},
+            }
+        },
+    }
+
+
+def _exec_operation() -> Json:
+    shape = {"schema": {"$ref": "#/components/schemas/Command"}}
+    either = [
+        {"$ref": f"#/components/schemas/{name}"} for name in ("CommandOutput", "CommandEnding")
+    ]
+    return {
+        "operationId": "replicas_exec_create",
+        "description": "Run a command in a replica, without input; it ends when the client leaves.",
+        "parameters": [_UID],
+        "tags": ["replicas"],
+        "security": _SECURITY,
+        "requestBody": {"content": {"application/json": shape}, "required": True},
+        "responses": {
+            "200": {
+                "description": "One object a line: output as it comes, at last how it ended.",
+                "content": {"application/x-ndjson": {"schema": {"oneOf": either}}},
             }
         },
     }

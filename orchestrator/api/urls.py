@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from orchestrator.api import (
     applying,
+    commands,
     deployments,
     errors,
     events,
@@ -52,6 +53,7 @@ urlpatterns = [
     _at("replicas/<str:uid>/", replicas.Replica, "replica"),
     _at("replicas/<str:uid>/retry/", replicas.Retry, "replica-retry"),
     _at("replicas/<str:uid>/logs/", logs.logs, "replica-logs"),
+    _at("replicas/<str:uid>/exec/", commands.execute, "replica-exec"),
     _at("nodes/", nodes.Nodes, "nodes"),
     _at("nodes/<str:name>/", nodes.Node, "node"),
     _at("nodes/<str:name>/cordon/", nodes.Cordon, "node-cordon"),

@@ -115,6 +115,23 @@ class ChangingView(ApiView):
         return _answer(body, status)
 
 
+def checked(plain: HttpRequest, methods: set[str]) -> Request:
+    """Return the request of a view that is not REST framework's, after asking the same questions.
+
+    Raises:
+        MethodNotAllowed: the address does not know its method.
+        NotAuthenticated: nobody asks.
+        PermissionDenied: whoever asks may not, or a login came without its CSRF token.
+    """
+    view = ApiView()
+    request = view.initialize_request(plain)
+    if request.method not in methods:
+        raise exceptions.MethodNotAllowed(str(request.method))
+    view.perform_authentication(request)
+    view.check_permissions(request)
+    return request
+
+
 def _answer(body: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response; the ETag of what has a generation is that generation."""
     tagged = dict(headers or {})

@@ -69,6 +69,19 @@ class Client:
             while piece := answer.read1(65536):
                 yield piece
 
+    def objects(self, path: str, body: bytes) -> Iterator[dict[str, Any]]:
+        """Send something and yield the objects of the answer, one a line, as they come.
+
+        Raises:
+            Refused: the server cannot be reached, says no, or is gone before the end.
+        """
+        with self._open("POST", path, {}, body, "application/json", timeout=None) as answer:
+            try:
+                for line in answer:
+                    yield json.loads(line)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise Refused(f"the answer broke off: {error!r}") from None
+
     def _open(
         self,
         method: str,

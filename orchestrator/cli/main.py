@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import tables, waiting
+from orchestrator.cli import executing, tables, waiting
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
@@ -21,7 +21,11 @@ _ONE_PATH = {"replicas": "replicas/{}/", "nodes": "nodes/{}/"}
 
 def main(arguments: Sequence[str]) -> None:
     """Run one command; exit 1 with a sentence when it cannot be done."""
-    options = _parser().parse_args(arguments)
+    ours: list[str] = list(arguments)
+    words: list[str] = []
+    if ours[:1] == ["exec"]:
+        ours, words = executing.split(ours)
+    options = _parser().parse_args(ours, argparse.Namespace(words=words))
     try:
         status = options.run(Client(state_folder()), options)
     except Refused as refusal:
@@ -151,6 +155,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "scale": scale,
     "rollout": rollout,
     "logs": logs,
+    "exec": executing.execute,
     "retry": retry,
     "cordon": cordon,
     "uncordon": cordon,
@@ -178,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("-f", "--follow", action="store_true")
     made["logs"].add_argument("--tail", default="200", help="lines, or all")
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
+    executing.add_options(made["exec"])
     for name in ("logs", "retry", "cordon", "uncordon"):
         made[name].add_argument("name")
     return parser

@@ -21,6 +21,7 @@ usage: python3 manage.py COMMAND [OPTIONS]
   scale       deployment/NAME --replicas N
   rollout     status | history | undo | pause | resume | restart  deployment/NAME
   logs        REPLICA [-f] [--tail N] [--previous]
+  exec        REPLICA [--timeout SECONDS] -- COMMAND [ARGUMENT …]
   retry       REPLICA    try a crash-looping replica now
   cordon      NODE       (and uncordon)
 

@@ -45,6 +45,7 @@ TABLE = {
     "replica": _USUAL,
     "replica-retry": _USUAL,
     "replica-logs": _USUAL,
+    "replica-exec": _USUAL,
     "nodes": _USUAL,
     "node": _USUAL,
     "node-cordon": _ADMIN,

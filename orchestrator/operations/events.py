@@ -67,6 +67,13 @@ def about_node(node: str, *, reason: str, message: str, now: datetime, **more: o
     return Event(at=now, reason=reason, message=message, node=node, **more)
 
 
+def following(event: Event, *, reason: str, message: str, now: datetime, **more: object) -> Event:
+    """Return an unsaved event about the same subject, caused by an earlier one."""
+    subject = ("actor", "namespace", "deployment", "revision", "replica", "node")
+    same = {name: getattr(event, name) for name in subject}
+    return Event(at=now, reason=reason, message=message, cause=event, **{**same, **more})
+
+
 def warning_if(condition: object) -> Severity:
     """Return the severity for something that is a warning under a condition."""
     return Severity.WARNING if condition else Severity.NORMAL

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import AnonymousUser
-from django.db import connections
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.access import why_not
+from orchestrator.operations.connections import give_back
 from orchestrator.operations.log_reader import BrokerDown, Line, LogReader, NodeRefused, NodeSilent
 from orchestrator.queries import replicas
 from orchestrator.queries.replicas import LogSource
@@ -187,9 +187,7 @@ def _wish(request: HttpRequest) -> tuple[list[LogSource], Filter, str]:
         wish = Filter.read(request.GET.get("q", ""), request.GET.get("level", ""))
         return [source for source in found if source.is_live], wish, ""
     finally:
-        for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:
-                connection.close()
+        give_back()
 
 
 async def _follow(sources: Sequence[LogSource], wish: Filter) -> AsyncIterator[bytes]:

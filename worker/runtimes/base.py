@@ -104,15 +104,36 @@ class LogLine:
     stream: str = "stdout"
 
 
+class ExecEnd(StrEnum):
+    """Why a command run inside a container is over."""
+
+    EXITED = "exited"
+    TIMED_OUT = "timed-out"
+    STOPPED = "stopped"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecResult:
-    """How a command run inside a container ended; `output` is stdout and stderr (≤ 64 KiB)."""
+    """How a command run inside a container ended; `output` is its last output (≤ 64 KiB).
+
+    A command that ran out of time has the exit code 124, one that was stopped 137, and it has been
+    killed with everything it started; where it could not be, `left` says so in one sentence.
+    """
 
     exit_code: int
     output: str
+    end: ExecEnd = ExecEnd.EXITED
+    left: str = ""
 
 
 ProgressCallback = Callable[[str], None]
+# Called with `stdout` or `stderr` and what was written there, from one thread at a time.
+OutputCallback = Callable[[str, bytes], None]
+
+
+def ignore_output(stream: str, data: bytes) -> None:
+    """Take no notice of output."""
+    del stream, data
 
 
 class ContainerRuntime(Protocol):
@@ -163,8 +184,23 @@ class ContainerRuntime(Protocol):
     ) -> Iterator[LogLine]:
         """Yield the latest `tail` lines (None: all); with `follow`, until `stop` or its end."""
 
-    def exec(self, name: str, argv: tuple[str, ...], timeout_seconds: float) -> ExecResult:
-        """Run a command inside; exit code 124 when it took longer than the time limit."""
+    def exec(
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        timeout_seconds: float,
+        *,
+        take: OutputCallback = ignore_output,
+        stop: threading.Event | None = None,
+    ) -> ExecResult:
+        """Run a command inside, without input; kill it when its time is up or at `stop`.
+
+        `take` gets its output as it comes. A command that does not exist has the exit code 127, one
+        that cannot be executed 126, and the last line on its stderr says why.
+
+        Raises:
+            RuntimeFailure: `NOT_FOUND` when the container does not run.
+        """
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield events of this owner's containers until `stop`; the first one is `RESYNC`.
@@ -179,11 +215,14 @@ __all__ = [
     "ContainerRuntime",
     "ContainerState",
     "EventKind",
+    "ExecEnd",
     "ExecResult",
     "FailureReason",
     "LogLine",
+    "OutputCallback",
     "ProgressCallback",
     "PullPolicy",
     "RuntimeEvent",
     "RuntimeFailure",
+    "ignore_output",
 ]

@@ -28,10 +28,13 @@ from worker.runtimes.base import (
     ExecResult,
     FailureReason,
     LogLine,
+    OutputCallback,
     ProgressCallback,
     RuntimeEvent,
     RuntimeFailure,
+    ignore_output,
 )
+from worker.runtimes.collecting import Collector
 from worker.runtimes.docker_answers import (
     Progress,
     container_from_inspection,
@@ -40,14 +43,13 @@ from worker.runtimes.docker_answers import (
     split_image,
 )
 from worker.runtimes.docker_errors import failure_of, pull_failure
+from worker.runtimes.docker_exec import Command
 from worker.runtimes.variables import variables
 
 CALL_SECONDS = 60
 POOL_SIZE = 64
 PIDS_LIMIT = 512
-OUTPUT_BYTES = 64 * 1024
 LOCKS = 1024
-TIMED_OUT = 124
 KNOWN_IMAGE_SECONDS = 30.0
 NO_LIMIT_MEMORY = 0
 # The stubs say int; None means to wait for events for ever.
@@ -218,23 +220,18 @@ class DockerRuntime:
             if not stop.is_set():
                 raise failure_of(error, f"reading the log of {name}") from error
 
-    def exec(self, name: str, argv: tuple[str, ...], timeout_seconds: float) -> ExecResult:
-        """Run a command inside; one that takes too long is left behind and counts as 124."""
-        created = self._call(self._api.exec_create, name, list(argv))
-        box: list[bytes] = []
-
-        def run() -> None:
-            box.append(self._call(self._api.exec_start, created["Id"]))
-
-        thread = threading.Thread(target=run, name="exec", daemon=True)
-        thread.start()
-        thread.join(timeout_seconds)
-        if not box:
-            message = f"it took longer than {timeout_seconds:g} s"
-            return ExecResult(exit_code=TIMED_OUT, output=message)
-        code = self._call(self._api.exec_inspect, created["Id"])["ExitCode"]
-        output = box[0][-OUTPUT_BYTES:].decode(errors="replace")
-        return ExecResult(exit_code=code if code is not None else 1, output=output)
+    def exec(
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        timeout_seconds: float,
+        *,
+        take: OutputCallback = ignore_output,
+        stop: threading.Event | None = None,
+    ) -> ExecResult:
+        """Run a command inside."""
+        collector = Collector(timeout_seconds, take, stop)
+        return Command.create(self._api, name, argv).run(collector, timeout_seconds)
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield the engine's own events about our containers, as they happen."""

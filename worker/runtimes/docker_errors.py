@@ -104,7 +104,7 @@ def _api_failure(error: APIError) -> RuntimeFailure:
     for needles, reason, sentence in _CALL:
         if any(needle in low for needle in needles):
             return RuntimeFailure(reason, f"{sentence} ({_short(text)})", permanent=True)
-    if status == 404:
+    if status == 404 or (status == 409 and "is not running" in low):
         return RuntimeFailure(FailureReason.NOT_FOUND, _short(text))
     if status == 409:
         return RuntimeFailure(FailureReason.UNKNOWN, _short(text))

@@ -9,7 +9,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from worker import labels
@@ -21,10 +21,13 @@ from worker.runtimes.base import (
     ExecResult,
     FailureReason,
     LogLine,
+    OutputCallback,
     ProgressCallback,
     RuntimeEvent,
     RuntimeFailure,
+    ignore_output,
 )
+from worker.runtimes.collecting import Collector
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class Faults:
     pulls: list[RuntimeFailure] = field(default_factory=list)
     unknown_images: set[str] = field(default_factory=set)
     unknown_commands: set[str] = field(default_factory=set)
+    hanging_commands: set[tuple[str, ...]] = field(default_factory=set)
     engine_down: bool = False
     lose_start_reply: int = 0
     start_seconds: float = 0.0
@@ -61,6 +65,7 @@ class InMemoryRuntime:
         self._ids = itertools.count(1)
         self.faults = Faults()
         self.exec_results: dict[tuple[str, ...], ExecResult] = {}
+        self.exec_pieces: dict[tuple[str, ...], Iterable[tuple[str, bytes]]] = {}
         self.created = 0
 
     def check(self) -> tuple[str, ...]:
@@ -174,14 +179,34 @@ class InMemoryRuntime:
             if not follow or stop.wait(0.01) or (ended and first == len(container.lines)):
                 return
 
-    def exec(self, name: str, argv: tuple[str, ...], timeout_seconds: float) -> ExecResult:
-        """Return what `exec_results` says about the command; unknown commands succeed."""
-        del timeout_seconds
+    def exec(
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        timeout_seconds: float,
+        *,
+        take: OutputCallback = ignore_output,
+        stop: threading.Event | None = None,
+    ) -> ExecResult:
+        """Return what `exec_results` says about the command; others succeed, or are unknown."""
         self._require_engine()
         container = self._containers.get(name)
         if container is None or container.info.state is not ContainerState.RUNNING:
             raise RuntimeFailure(FailureReason.NOT_FOUND, f"there is no running container {name}")
-        return self.exec_results.get(argv, ExecResult(exit_code=0, output=""))
+        collector = Collector(timeout_seconds, take, stop)
+        if argv[0] in self.faults.unknown_commands:
+            collector.add("stderr", f"{argv[0]}: No such file or directory\n".encode())
+            return collector.exited(127)
+        result = self.exec_results.get(argv, ExecResult(exit_code=0, output=""))
+        for stream, data in self.exec_pieces.get(argv, [("stdout", result.output.encode())]):
+            if collector.patience() <= 0:
+                return collector.given_up()
+            collector.add(stream, data)
+        while argv in self.faults.hanging_commands:
+            if (patience := collector.patience()) <= 0:
+                return collector.given_up()
+            time.sleep(min(patience, 0.01))
+        return collector.exited(result.exit_code)
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield what happens from now on."""

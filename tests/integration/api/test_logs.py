@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,10 +10,10 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 from django.utils import timezone
 
-from orchestrator.launch import broker
 from orchestrator.models import Replica
 from orchestrator.operations import log_reader
 from orchestrator.operations.accounts import Role
+from tests import broker
 from tests.cluster import Cluster, manifest
 from tests.integration.conftest import client_of
 from worker import protocol
@@ -24,17 +22,8 @@ from worker.log_stream import LogStreams
 
 @pytest.fixture(scope="module")
 def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    url, command = broker.prepare(tmp_path_factory.mktemp("broker"))
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        with redis.Redis.from_url(url) as client:
-            for _ in range(200):
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    time.sleep(0.02)
+    with broker.running(tmp_path_factory.mktemp("broker")) as url:
         yield url
-        process.kill()
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from tests.integration.conftest import client_of
 OPEN = {"schema", "docs"}
 WORDS = {"namespace": "nowhere", "name": "none", "uid": "none", "pk": "1"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# Views that are no classes, and what they take.
+PLAIN = {"replica-logs": {"GET"}, "replica-exec": {"POST"}}
 ADDRESSES: dict[str, URLPattern] = {
     pattern.name: pattern for pattern in urls.urlpatterns if pattern.name not in {None, *OPEN}
 }
@@ -44,7 +46,7 @@ CASES = [
     )
     for name, pattern in ADDRESSES.items()
     for method in methods_of(pattern)
-    if (name, method) == ("replica-logs", "GET") or name != "replica-logs"
+    if method in PLAIN.get(name, METHODS)
 ]
 
 
@@ -99,6 +101,29 @@ def test_a_wrong_token_is_not_forgiven_for_a_login(sent, client: Client):
 
     assert refused.status_code == 401
     assert client.get("/api/v1/replicas/none/logs/").status_code == 404
+
+
+def test_a_login_runs_commands_only_with_a_csrf_token(sent):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(User.objects.create_superuser("root"))
+    secret = "s" * 32
+    browser.cookies["csrftoken"] = secret
+    path, body = "/api/v1/replicas/none/exec/", {"command": ["ls"]}
+
+    def ask(**headers: str):
+        return browser.post(path, body, content_type="application/json", **headers)
+
+    assert ask().status_code == 403
+    assert "CSRF" in ask().json()["detail"]
+    assert ask(HTTP_X_CSRFTOKEN=secret).status_code == 404
+
+
+def test_a_token_runs_commands_without_a_csrf_token(sent):
+    credentials = client_of(Role.OPERATOR)._credentials
+    script = Client(enforce_csrf_checks=True)
+    path, body = "/api/v1/replicas/none/exec/", {"command": ["ls"]}
+
+    assert script.post(path, body, "application/json", **credentials).status_code == 404
 
 
 def test_a_login_reads_and_needs_a_csrf_token_to_write(sent):

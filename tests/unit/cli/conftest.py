@@ -40,7 +40,11 @@ def api(monkeypatch, tmp_path) -> Iterator[Api]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             made.asked.append(Asked(self.command, self.path, dict(self.headers), body))
             status, value = made.next_answer()
-            text = json.dumps(value).encode()
+            # A list stands for lines that are written already.
+            lines = isinstance(value, list)
+            text = (
+                "".join(f"{v}\n" for v in value).encode() if lines else json.dumps(value).encode()
+            )
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))

@@ -7,18 +7,16 @@ import errno
 import marshal
 import os
 import select
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 
 from worker.runtimes.base import ExecResult, FailureReason, RuntimeFailure
+from worker.runtimes.collecting import Collector
 from worker.runtimes.sandbox import command, enter
-from worker.runtimes.sandbox.processes import ProcessId
+from worker.runtimes.sandbox.processes import ProcessId, kill_all_of
 
-OUTPUT_BYTES = 64 * 1024
-TIMED_OUT = 124
+BLOCK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +41,8 @@ class Request:
         return marshal.dumps(body)
 
 
-def run(request: Request, timeout_seconds: float) -> ExecResult:
-    """Run the command and return how it ended, 124 when it took longer than the time limit."""
-    deadline = time.monotonic() + timeout_seconds
+def run(request: Request, collector: Collector) -> ExecResult:
+    """Run the command until it ends or the collector has had enough; return how it ended."""
     # As much as a pipe holds may be written to it before anybody reads; a request may be longer.
     asked = os.memfd_create("request")
     try:
@@ -56,24 +53,19 @@ def run(request: Request, timeout_seconds: float) -> ExecResult:
             env={"PATH": command.SEARCH},
             stdin=asked,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
     finally:
         os.close(asked)
     with process:
-        output = bytearray()
-        ended = False
+        code = None
         try:
-            ended = _collect(process, output, deadline)
+            code = _collect(process, collector)
         finally:
-            if not ended:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-    text = output.decode(errors="replace")
-    if not ended:
-        return ExecResult(exit_code=TIMED_OUT, output=text)
-    return ExecResult(exit_code=process.returncode, output=text)
+            if code is None and (leader := ProcessId.of(process.pid)) is not None:
+                kill_all_of(leader)
+    return collector.given_up() if code is None else collector.exited(code)
 
 
 def failure(error: OSError, what: str) -> RuntimeFailure:
@@ -83,20 +75,26 @@ def failure(error: OSError, what: str) -> RuntimeFailure:
     return RuntimeFailure(reason, f"{what} failed: {error}")
 
 
-def _collect(process: subprocess.Popen[bytes], output: bytearray, deadline: float) -> bool:
-    """Read until nobody writes any more; keep the last bytes; tell whether it ended in time."""
-    if process.stdout is None:
+def _collect(process: subprocess.Popen[bytes], collector: Collector) -> int | None:
+    """Take output until nobody writes any more; return the exit code, None if it is to be killed.
+
+    Raises:
+        ValueError: there is no output to take.
+    """
+    if process.stdout is None or process.stderr is None:
         raise ValueError("the process has no output to read")
-    descriptor = process.stdout.fileno()
+    streams = {process.stdout.fileno(): "stdout", process.stderr.fileno(): "stderr"}
     poller = select.poll()
-    poller.register(descriptor, select.POLLIN)
-    while (left := deadline - time.monotonic()) > 0 and poller.poll(left * 1000):
-        block = os.read(descriptor, OUTPUT_BYTES)
-        if not block:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, deadline - time.monotonic()))
-                return True
-            return False
-        output += block
-        del output[:-OUTPUT_BYTES]
-    return False
+    for descriptor in streams:
+        poller.register(descriptor, select.POLLIN)
+    while streams and (patience := collector.patience()) > 0:
+        for descriptor, _ in poller.poll(patience * 1000):
+            if block := os.read(descriptor, BLOCK_BYTES):
+                collector.add(streams[descriptor], block)
+            else:
+                poller.unregister(descriptor)
+                del streams[descriptor]
+    while (patience := collector.patience()) > 0:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(patience)
+    return None

@@ -9,6 +9,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+KILL_ROUNDS = 20
+KILL_WAIT_SECONDS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessId:
@@ -68,6 +71,44 @@ def children(pid: int) -> list[int]:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def kill_all_of(leader: ProcessId) -> None:
+    """Kill a process, everything below it, and everything in a session that one of these began.
+
+    Raises:
+        PermissionError: they belong to somebody else.
+    """
+    sessions: set[int] = set()
+    for _ in range(KILL_ROUNDS):
+        found = _offspring(leader, sessions)
+        if not found:
+            return
+        for process in found:
+            process.signal(signal.SIGKILL)
+        # What was forked between the look and the signal is in one of the sessions.
+        found[-1].wait(KILL_WAIT_SECONDS)
+
+
+def _offspring(leader: ProcessId, sessions: set[int]) -> list[ProcessId]:
+    """Return the living processes that `kill_all_of` is about; note the sessions they lead."""
+    table: dict[int, list[str]] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(path.name))
+        if fields is not None and fields[0] != "Z":
+            table[int(path.name)] = fields
+    known = table.get(leader.pid)
+    members = {leader.pid} if known is not None and int(known[19]) == leader.start else set()
+    while True:
+        sessions |= {pid for pid in members if int(table[pid][3]) == pid}
+        more = {
+            pid
+            for pid, fields in table.items()
+            if int(fields[1]) in members or int(fields[3]) in sessions
+        }
+        if more <= members:
+            return [ProcessId(pid, int(table[pid][19])) for pid in sorted(members)]
+        members |= more
 
 
 def words_of(pid: int) -> bytes:

@@ -18,10 +18,13 @@ from worker.runtimes.base import (
     ExecResult,
     FailureReason,
     LogLine,
+    OutputCallback,
     ProgressCallback,
     RuntimeEvent,
     RuntimeFailure,
+    ignore_output,
 )
+from worker.runtimes.collecting import Collector
 from worker.runtimes.sandbox import bubblewrap, command, containers, execute, images, logs
 from worker.runtimes.sandbox.cgroups import Cgroups
 from worker.runtimes.sandbox.containers import Container
@@ -161,7 +164,15 @@ class SandboxRuntime:
                 has_ended=lambda: not found.is_running(),
             )
 
-    def exec(self, name: str, argv: tuple[str, ...], timeout_seconds: float) -> ExecResult:
+    def exec(
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        timeout_seconds: float,
+        *,
+        take: OutputCallback = ignore_output,
+        stop: threading.Event | None = None,
+    ) -> ExecResult:
         """Run a command in the sandbox's namespaces, as its user, with its environment."""
         found = containers.load(self._folder / name)
         payload = found.payload() if found is not None else None
@@ -174,7 +185,7 @@ class SandboxRuntime:
             groups=self._cgroups.joins(name),
         )
         with _told(f"running a command in {name}"):
-            return execute.run(request, timeout_seconds)
+            return execute.run(request, Collector(timeout_seconds, take, stop))
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield deaths as the kernel tells them (pidfd), births and removals by a regular look."""
