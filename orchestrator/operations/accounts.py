@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from django.contrib.auth.models import Group, User
 from django.db import OperationalError, transaction
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 
 from orchestrator.models import ApiToken, Event
 from orchestrator.operations.events import Change
@@ -146,7 +146,10 @@ def role_of(user: User) -> Role | None:
         return None
     if user.is_superuser:
         return Role.ADMIN
-    names = set(user.groups.values_list("name", flat=True))
+    # A page asks many times for one user; prefetched groups cost one query together.
+    if "groups" not in getattr(user, "_prefetched_objects_cache", {}):
+        prefetch_related_objects([user], "groups")
+    names = {group.name for group in user.groups.all()}
     held = [role for role in Role if role in names]
     return held[-1] if held else None
 

@@ -125,11 +125,6 @@ def record(row: Deployment) -> DeploymentRecord:
     )
 
 
-def newest(number: int) -> list[DeploymentRecord]:
-    """Return the deployments that were changed last."""
-    return [record(row) for row in Deployment.objects.order_by("-changed_at")[:number]]
-
-
 def manifest_of(namespace: str, name: str, *, written: bool) -> dict[str, Any] | None:
     """Return the manifest as it was written, or with every default."""
     row = _find(namespace, name)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import Count, Min
 
-from orchestrator.models import UNCONFIRMED_STATES, Job, JobState
+from orchestrator.models import OPEN_STATES, UNCONFIRMED_STATES, Job, JobState
 from orchestrator.queries.rows import Rows
 
 STATES = tuple(JobState.values)
@@ -53,17 +53,28 @@ def get(uid: str) -> JobRecord | None:
     return _record(row) if row is not None else None
 
 
-def counts() -> dict[str, int]:
-    """Return how many jobs there are in each state."""
-    found = Job.objects.order_by().values_list("state").annotate(Count("pk"))
-    return dict.fromkeys(STATES, 0) | dict(found)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many jobs there are by state, and since when the oldest waits that no node confirmed."""
+
+    by_state: dict[str, int]
+    oldest: datetime | None
+
+    @property
+    def open(self) -> int:
+        """Return how many have not ended."""
+        return sum(self.by_state[state] for state in OPEN_STATES)
 
 
-def oldest_open() -> datetime | None:
-    """Return when the oldest job that no node has confirmed was asked for."""
-    rows = Job.objects.filter(state__in=UNCONFIRMED_STATES)
-    found: datetime | None = rows.aggregate(oldest=Min("created_at"))["oldest"]
-    return found
+def counts() -> Counts:
+    """Return the counts (1 query)."""
+    found = Job.objects.order_by().values_list("state").annotate(Count("pk"), Min("created_at"))
+    rows = {state: (number, oldest) for state, number, oldest in found}
+    waiting = [rows[state][1] for state in UNCONFIRMED_STATES if state in rows]
+    return Counts(
+        by_state={state: rows.get(state, (0, None))[0] for state in STATES},
+        oldest=min(waiting, default=None),
+    )
 
 
 def _record(row: Job) -> JobRecord:

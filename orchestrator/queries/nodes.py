@@ -8,9 +8,11 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
-from orchestrator.core.lifecycle import GONE_PHASES
+from orchestrator.core.lifecycle import GONE_PHASES, LIVE_PHASES, ReplicaPhase
 from orchestrator.models import Node
 from orchestrator.queries.rows import Rows
+
+BAR = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,18 @@ class NodeRecord:
     address: str
     joined_at: datetime
     seen_at: datetime
+    ready: int
+    unready: int
+    coming: int
+    stopping: int
+
+    @property
+    def shares(self) -> list[tuple[str, range]]:
+        """Return each kind of replica with its part of a bar of at most `BAR` pieces."""
+        scale = min(1.0, BAR / max(1, self.replicas))
+        kinds = ("ready", "coming", "unready", "stopping")
+        counts = ((kind, getattr(self, kind)) for kind in kinds)
+        return [(kind, range(max(1, round(n * scale)))) for kind, n in counts if n]
 
 
 def select() -> Rows[NodeRecord]:
@@ -45,8 +59,15 @@ def get(name: str) -> NodeRecord | None:
 
 
 def _counted() -> QuerySet[Node]:
-    carried = Count("replica", filter=~Q(replica__phase__in=GONE_PHASES))
-    return Node.objects.annotate(carried=carried).order_by("name")
+    running = Q(replica__phase=ReplicaPhase.RUNNING)
+    coming = Q(replica__phase__in=LIVE_PHASES) & ~running
+    return Node.objects.annotate(
+        carried=Count("replica", filter=~Q(replica__phase__in=GONE_PHASES)),
+        ready=Count("replica", filter=running & Q(replica__ready=True)),
+        unready=Count("replica", filter=running & Q(replica__ready=False)),
+        coming=Count("replica", filter=coming),
+        stopping=Count("replica", filter=Q(replica__phase=ReplicaPhase.STOPPING)),
+    ).order_by("name")
 
 
 def _record(row: Any) -> NodeRecord:
@@ -65,4 +86,8 @@ def _record(row: Any) -> NodeRecord:
         address=row.address,
         joined_at=row.joined_at,
         seen_at=row.seen_at,
+        ready=row.ready,
+        unready=row.unready,
+        coming=row.coming,
+        stopping=row.stopping,
     )

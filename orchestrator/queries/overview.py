@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models import Count, Q, Sum
 
-from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
+from orchestrator.core.lifecycle import NodeState, ReplicaPhase
 from orchestrator.core.plan import DeploymentPhase
 from orchestrator.models import Deployment, Node, Replica
 from orchestrator.queries import deployments
@@ -16,7 +15,10 @@ from orchestrator.queries.deployments import DeploymentRecord
 from orchestrator.queries.replicas import TROUBLE
 
 SHOWN = 20
-BAR = 24
+NEWEST = 5
+MOST_ROWS = 500
+UNWELL = (DeploymentPhase.FAILED, DeploymentPhase.DEGRADED)
+MOVING = (DeploymentPhase.PROGRESSING, DeploymentPhase.PAUSED, DeploymentPhase.DELETING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,15 @@ class Trouble:
     replica: str
     reason: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interesting:
+    """What the overview shows: the troubled ones, worst first; the others, newest first."""
+
+    troubles: list[Trouble]
+    moving: list[DeploymentRecord]
+    newest: list[DeploymentRecord]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,65 +53,51 @@ class Sums:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeLoad:
-    """How many replicas of each phase a node carries; `unready` are running but not ready."""
-
-    name: str
-    ready: int
-    coming: int
-    unready: int
-    stopping: int
-
-    @property
-    def total(self) -> int:
-        """Return how many replicas there are."""
-        return self.ready + self.coming + self.unready + self.stopping
-
-    @property
-    def shares(self) -> list[tuple[str, range]]:
-        """Return each kind with its part of a bar of at most `BAR` pieces; none is lost."""
-        scale = min(1.0, BAR / max(1, self.total))
-        kinds = ("ready", "coming", "unready", "stopping")
-        counts = ((kind, getattr(self, kind)) for kind in kinds)
-        return [(kind, range(max(1, round(n * scale)))) for kind, n in counts if n]
-
-
 def phase_counts(wanted: Mapping[str, str] | None = None) -> dict[str, int]:
     """Return how many deployments there are in each phase, after the other filters."""
     rows = deployments.matching({**(wanted or {}), "phase": ""}).order_by()
     return dict(rows.values_list("phase").annotate(Count("pk")))
 
 
-def troubles() -> list[Trouble]:
-    """Return what needs somebody, the worst first."""
+def interesting() -> Interesting:
+    """Return what needs somebody, what moves, and what was changed last (2 queries)."""
+    worst = _worst_replicas()
+    unwell = Q(phase__in=UNWELL) | Q(pk__in=worst)
+    newest = Deployment.objects.order_by("-changed_at").values("pk")[:NEWEST]
+    wanted = unwell | Q(phase__in=MOVING) | Q(pk__in=newest)
+    rows = list(Deployment.objects.filter(wanted).order_by("-changed_at")[:MOST_ROWS])
+    troubled = [row for row in rows if (row.phase in UNWELL or row.pk in worst)]
+    troubled = [row for row in troubled if not row.deleting]
+    known = {row.pk for row in troubled}
+    moving = [row for row in rows if row.phase in MOVING and row.pk not in known]
+    return Interesting(
+        troubles=[_trouble(row, worst) for row in sorted(troubled, key=_gravity)[:SHOWN]],
+        moving=[deployments.record(row) for row in moving[:SHOWN]],
+        newest=[deployments.record(row) for row in rows[:NEWEST]],
+    )
+
+
+def _worst_replicas() -> dict[int, tuple[str, str, str]]:
+    """Return, by deployment, the troubled replica that restarted most: uid, reason, message."""
     rows = Replica.objects.filter(TROUBLE).order_by("-restarts")
     worst: dict[int, tuple[str, str, str]] = {}
     for pk, uid, phase, reason, message, waiting in rows.values_list(
         "deployment_id", "uid", "phase", "reason", "message", "waiting"
-    )[:500]:
+    )[:MOST_ROWS]:
         text = waiting if phase == ReplicaPhase.PENDING else message
         worst.setdefault(pk, (uid, reason, text))
-    unwell = Q(phase__in=(DeploymentPhase.FAILED, DeploymentPhase.DEGRADED))
-    found = Deployment.objects.filter(unwell | Q(pk__in=worst)).exclude(deleting=True)
-    rank = {DeploymentPhase.FAILED: 0, DeploymentPhase.DEGRADED: 1}
-    ordered = sorted(found, key=lambda row: (rank.get(DeploymentPhase(row.phase), 2), str(row)))
-    return [
-        Trouble(
-            deployment=deployments.record(row),
-            replica=worst.get(row.pk, ("", "", ""))[0],
-            reason=worst.get(row.pk, ("", "", ""))[1],
-            message=worst.get(row.pk, ("", "", ""))[2],
-        )
-        for row in ordered[:SHOWN]
-    ]
+    return worst
 
 
-def moving() -> list[DeploymentRecord]:
-    """Return the deployments that are on their way somewhere, or held there."""
-    phases = (DeploymentPhase.PROGRESSING, DeploymentPhase.PAUSED, DeploymentPhase.DELETING)
-    rows = Deployment.objects.filter(phase__in=phases).order_by("-changed_at")
-    return [deployments.record(row) for row in rows[:SHOWN]]
+def _trouble(row: Deployment, worst: Mapping[int, tuple[str, str, str]]) -> Trouble:
+    replica, reason, message = worst.get(row.pk, ("", "", ""))
+    record = deployments.record(row)
+    return Trouble(deployment=record, replica=replica, reason=reason, message=message)
+
+
+def _gravity(row: Deployment) -> tuple[int, str]:
+    rank = UNWELL.index(DeploymentPhase(row.phase)) if row.phase in UNWELL else len(UNWELL)
+    return rank, str(row)
 
 
 def sums() -> Sums:
@@ -123,31 +120,3 @@ def sums() -> Sums:
         cpu_millis=held["cpu"] or 0,
         memory_bytes=held["memory"] or 0,
     )
-
-
-def loads() -> list[NodeLoad]:
-    """Return what each node carries, by name (1 query)."""
-    rows = Replica.objects.exclude(phase__in=GONE_PHASES).exclude(node=None).order_by()
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for node, phase, ready, number in rows.values_list("node_id", "phase", "ready").annotate(
-        Count("pk")
-    ):
-        found[node][_kind(phase, ready=ready)] += number
-    return [
-        NodeLoad(
-            name=name,
-            ready=kinds["ready"],
-            coming=kinds["coming"],
-            unready=kinds["unready"],
-            stopping=kinds["stopping"],
-        )
-        for name, kinds in sorted(found.items())
-    ]
-
-
-def _kind(phase: str, *, ready: bool) -> str:
-    if phase == ReplicaPhase.STOPPING:
-        return "stopping"
-    if phase == ReplicaPhase.RUNNING:
-        return "ready" if ready else "unready"
-    return "coming"

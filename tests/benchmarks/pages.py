@@ -17,7 +17,7 @@ import time
 import django
 from django.core.management import call_command
 
-from tests.pages import PAGES
+from tests.pages import ADMIN_PAGES, PAGES
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def measure(rounds: int, deployments: int) -> None:
     print(f"seeded {deployments} deployments in {time.perf_counter() - began:.1f} s")
     client = Client()
     client.force_login(User.objects.create_superuser("eve"))
-    for page in PAGES:
+    for page in (*PAGES, *ADMIN_PAGES):
         path = page.format(**ids)
         client.get(path)
         took = sorted(timed(client, path) for _ in range(rounds))

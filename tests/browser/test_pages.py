@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from tests.browser.audit import check_page, layout_faults, shoot
 from tests.browser.sites import PASSWORD, Look, Site
-from tests.pages import LOGIN, PAGES
+from tests.pages import ADMIN_PAGES, LOGIN, PAGES
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +19,11 @@ LOOKS = [
     Look(role="viewer"),
 ]
 NOBODY = [Look(role="", scheme=look.scheme, width=look.width) for look in LOOKS[:4]]
-SEEN = [(path, look) for path in PAGES for look in LOOKS] + [(LOGIN, look) for look in NOBODY]
+SEEN = [
+    *((path, look) for path in PAGES for look in LOOKS),
+    *((path, look) for path in ADMIN_PAGES for look in LOOKS if look.role == "admin"),
+    *((LOGIN, look) for look in NOBODY),
+]
 
 
 def file_name(path: str, look: Look) -> str:
@@ -39,7 +43,7 @@ def test_a_page_is_fit_for_everybody(
     check_page(page, file_name(path, look))
 
 
-@pytest.mark.parametrize("path", [LOGIN, *PAGES])
+@pytest.mark.parametrize("path", [LOGIN, *PAGES, *ADMIN_PAGES])
 def test_a_page_fits_windows_of_other_widths(
     path: str, site: Site, open_as: Callable[[Look], Page], subtests: pytest.Subtests
 ):

@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver
 from django.utils import timezone
 
 from orchestrator.models import Deployment, Event, Job, Node, Replica
-from tests.pages import LOGIN, PAGES
+from tests.pages import ADMIN_PAGES, LOGIN, PAGES
 from tests.seeding import Size, seed
 from webui import urls
 
@@ -49,7 +49,7 @@ def test_no_page_of_a_large_cluster_takes_many_queries(
     counted = [table.objects.count() for table in (Node, Deployment, Replica, Event, Job)]
     assert counted == [3, 200, 2000, 5000, 4000]
 
-    for page in PAGES:
+    for page in (*PAGES, *ADMIN_PAGES):
         with subtests.test(page), django_assert_max_num_queries(MOST_QUERIES):
             assert person.get(page.format(**ids)).status_code == 200
 
@@ -59,7 +59,7 @@ def test_no_page_is_missing_from_the_list_of_pages(person: Client):
 
     found = {path for path in addresses(urls.urlpatterns) if is_page(person, path.format(**ids))}
 
-    assert found <= {LOGIN, *(page.split("?", 1)[0] for page in PAGES)}
+    assert found <= {LOGIN, *(page.split("?", 1)[0] for page in (*PAGES, *ADMIN_PAGES))}
 
 
 def addresses(patterns: Sequence[URLPattern | URLResolver], before: str = "/") -> Iterator[str]:

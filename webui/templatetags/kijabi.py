@@ -133,12 +133,6 @@ def diff_kind(line: str) -> str:
 
 
 @register.filter
-def at(mapping: dict[str, Any], key: str) -> Any:
-    """Return the value under a key, or None."""
-    return mapping.get(key)
-
-
-@register.filter
 def pair(first: str, second: str) -> list[str]:
     """Return the two that are not empty, as a list."""
     return [item for item in (first, second) if item]

@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.announce import deployment_topic
-from orchestrator.queries import events, jobs, nodes, overview, replicas
+from orchestrator.queries import events, jobs, nodes, replicas
 from webui import presenters
 from webui.pages import page, paged, show, wanted
 
@@ -35,11 +35,7 @@ def replica(request: HttpRequest, uid: str) -> HttpResponse:
 @page("nodes")
 def node_list(request: HttpRequest) -> HttpResponse:
     """List nodes with what they carry."""
-    context = {
-        "page": paged(request, nodes.select(), 100),
-        "loads": {load.name: load for load in overview.loads()},
-    }
-    return show(request, "nodes", context)
+    return show(request, "nodes", {"page": paged(request, nodes.select(), 100)})
 
 
 @page("node")
@@ -68,7 +64,6 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "page": paged(request, jobs.select(filters), 50),
         "filters": filters,
         "counts": jobs.counts(),
-        "oldest": jobs.oldest_open(),
     }
     return show(request, "jobs", context)
 
