@@ -34,6 +34,10 @@ app.conf.update(
         "unacked_mutex_key": "unacked_mutex:control",
         # How long one wait for a message lasts: fewer wake-ups while idle, the same delay.
         "polling_interval": 3,
+        # A publisher that cannot connect is told so at once: the row is sent again later.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
         "socket_keepalive": True,

@@ -105,6 +105,10 @@ def configure(config: WorkerConfig) -> None:
             "unacked_mutex_key": f"unacked_mutex:{config.node}",
             # How long one wait for a message lasts: fewer wake-ups while idle, the same delay.
             "polling_interval": 3,
+            # A publisher that cannot connect is told so at once: the row is sent again later.
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
             "socket_timeout": 5,
             "socket_connect_timeout": 2,
             "socket_keepalive": True,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, Sum
 
-from orchestrator.core.lifecycle import NodeState, ReplicaPhase
+from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.plan import DeploymentPhase
-from orchestrator.models import Deployment, Node, Replica
+from orchestrator.models import Deployment, Replica
 from orchestrator.queries import deployments
 from orchestrator.queries.deployments import DeploymentRecord
 from orchestrator.queries.replicas import TROUBLE
@@ -42,15 +42,11 @@ class Interesting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """Totals over everything."""
+    """Totals over all deployments."""
 
     deployments: int
     wanted: int
     ready: int
-    nodes: int
-    nodes_ready: int
-    cpu_millis: int
-    memory_bytes: int
 
 
 def phase_counts(wanted: Mapping[str, str] | None = None) -> dict[str, int]:
@@ -101,22 +97,12 @@ def _gravity(row: Deployment) -> tuple[int, str]:
 
 
 def sums() -> Sums:
-    """Return the totals (2 queries)."""
+    """Return the totals (1 query)."""
     asked = Deployment.objects.aggregate(
         n=Count("pk"), wanted=Sum("replicas"), ready=Sum("ready_replicas")
-    )
-    held = Node.objects.aggregate(
-        n=Count("pk"),
-        ready=Count("pk", filter=Q(state=NodeState.READY)),
-        cpu=Sum("cpu_millis"),
-        memory=Sum("memory_bytes"),
     )
     return Sums(
         deployments=asked["n"],
         wanted=asked["wanted"] or 0,
         ready=asked["ready"] or 0,
-        nodes=held["n"],
-        nodes_ready=held["ready"],
-        cpu_millis=held["cpu"] or 0,
-        memory_bytes=held["memory"] or 0,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -85,16 +85,23 @@ def get(uid: str) -> ReplicaRecord | None:
 
 def log_source(uid: str) -> LogSource | None:
     """Return where to read the log of a replica, or None when there is no such replica."""
-    row = Replica.objects.filter(uid=uid).first()
-    if row is None:
-        return None
-    return LogSource(
-        uid=row.uid,
-        node=row.node_id or "",
-        is_live=row.phase not in GONE_PHASES and row.node_id is not None,
-        kept=row.log_tail,
-        died_at=row.died_at,
-    )
+    return next(iter(log_sources([uid])), None)
+
+
+def log_sources(uids: Sequence[str]) -> list[LogSource]:
+    """Return where to read the logs of replicas, in their order; unknown ones are left out."""
+    rows = {row.uid: row for row in Replica.objects.filter(uid__in=uids)}
+    return [
+        LogSource(
+            uid=row.uid,
+            node=row.node_id or "",
+            is_live=row.phase not in GONE_PHASES and row.node_id is not None,
+            kept=row.log_tail,
+            died_at=row.died_at,
+        )
+        for uid in uids
+        if (row := rows.get(uid)) is not None
+    ]
 
 
 def _record(row: Replica) -> ReplicaRecord:

@@ -122,7 +122,7 @@ def _shown(request: HttpRequest, uids: list[str], chosen: list[str]) -> dict[str
     query = wanted(request, "q", "level")
     previous = "previous" in request.GET
     wish = Filter.read(query.get("q", ""), query.get("level", ""))
-    sources = [source for uid in uids if (source := replicas.log_source(uid)) is not None]
+    sources = replicas.log_sources(uids)
     if previous:
         lines = [line for source in sources for line in _kept(source)]
         notes: list[str] = []
@@ -183,8 +183,8 @@ def _wish(request: HttpRequest) -> tuple[list[LogSource], Filter, str]:
         if refused := why_not(user, "replica-logs", "GET"):
             return [], Filter(), refused
         uids = request.GET.getlist("replica")[:MOST_REPLICAS]
-        found = [source for uid in uids if (source := replicas.log_source(uid)) is not None]
         wish = Filter.read(request.GET.get("q", ""), request.GET.get("level", ""))
+        found = replicas.log_sources([uid for uid in uids if "\x00" not in uid])
         return [source for source in found if source.is_live], wish, ""
     finally:
         give_back()
