@@ -4,11 +4,22 @@ from __future__ import annotations
 
 LOGIN = "/login/"
 
+# Pages that only some may open; the rest are for everybody who has logged in.
+CHANGERS = ("operator", "admin")
+ONLY_FOR = {
+    "/deployments/new/": CHANGERS,
+    "/deployments/new/?mode=yaml": CHANGERS,
+    "/deployments/default/web/edit/": CHANGERS,
+    "/deployments/default/web/edit/?mode=yaml": CHANGERS,
+    "/users/": ("admin",),
+}
+
 # `{replica}` and the like stand for ids, which each test fills in from its own data.
 PAGES = (
     "/",
     "/deployments/",
     "/deployments/?phase=Available&search=w",
+    "/deployments/?search=none-such",
     "/deployments/default/web/",
     "/deployments/default/web/replicas/",
     "/deployments/default/web/logs/",
@@ -33,6 +44,10 @@ PAGES = (
     "/events/{event}/",
     "/search/?q=w",
     "/account/",
+    "/users/",
 )
-# What others than administrators may not even see.
-ADMIN_PAGES = ("/users/",)
+
+
+def may_open(role: str, page: str) -> bool:
+    """Tell whether somebody of this role is shown the page."""
+    return page not in ONLY_FOR or role in ONLY_FOR[page]

@@ -29,6 +29,8 @@ AXE = {
     "rules": {"target-size": {"enabled": True}},
     "resultTypes": ["violations"],
 }
+# What may change with the colours alone; `preload` reads style sheets for rules left out here.
+COLOURS = {"runOnly": ["color-contrast"], "resultTypes": ["violations"], "preload": False}
 
 _complaints: WeakKeyDictionary[Page, list[str]] = WeakKeyDictionary()
 
@@ -50,10 +52,13 @@ def watch(page: Page) -> Page:
     return page
 
 
-def check_page(page: Page, name: str) -> None:
-    """Take a screenshot of what a watched page shows, and fail with all that is wrong with it."""
+def check_page(page: Page, name: str, *, again: bool = False) -> None:
+    """Take a screenshot of what a watched page shows, and fail with all that is wrong with it.
+
+    `again` spares what has been checked at this width in other colours.
+    """
     shoot(page, name)
-    wrong = faults(page)
+    wrong = axe_violations(page, COLOURS) if again else faults(page)
     assert not wrong, "\n".join([f"{page.url} ({name}):", *(f"  {line}" for line in wrong)])
 
 
@@ -79,9 +84,11 @@ def layout_faults(page: Page) -> list[str]:
     return page.evaluate(MEASURE)
 
 
-def axe_violations(page: Page) -> list[str]:
+def axe_violations(page: Page, options: dict[str, Any] = AXE) -> list[str]:
     """Return a line for each element that breaks a rule of accessibility."""
-    found = Axe().run(page, options=AXE).response["violations"]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    found = page.evaluate("options => axe.run(options).then((found) => found.violations)", options)
     return [_violation(rule, node) for rule in found for node in rule["nodes"]]
 
 
