@@ -93,17 +93,17 @@ def initial_of(manifest: Json) -> Json:
     pod = _mapping(_mapping(spec.get("template")).get("spec"))
     container = _container(pod)
     limits = _mapping(_mapping(container.get("resources")).get("limits"))
-    ports = container.get("ports") or [{}]
+    ports = _list(container.get("ports")) or [{}]
     probe = _mapping(_mapping(container.get("readinessProbe")).get("httpGet"))
-    variables = container.get("env") or []
+    variables = [_mapping(item) for item in _list(container.get("env"))]
     return {
         "name": metadata.get("name", ""),
         "namespace": metadata.get("namespace", "default"),
         "image": container.get("image", ""),
         "runtime": pod.get("runtimeClassName", ""),
         "replicas": spec.get("replicas", 1),
-        "port": _mapping(ports[0]).get("containerPort", "") if isinstance(ports, list) else "",
-        "command": shlex.join(map(str, container.get("command") or [])),
+        "port": _mapping(ports[0]).get("containerPort", ""),
+        "command": shlex.join(map(str, _list(container.get("command")))),
         "variables": "\n".join(f"{item.get('name')}={item.get('value', '')}" for item in variables),
         "health": probe.get("path", ""),
         "cpu": limits.get("cpu", ""),
@@ -115,26 +115,28 @@ def merged(manifest: Json, cleaned: Json) -> Json:
     """Return the manifest with the form's fields written into it."""
     new: Json = copy.deepcopy(manifest) or {"apiVersion": "apps/v1", "kind": "Deployment"}
     name = cleaned["name"]
-    metadata = new.setdefault("metadata", {})
+    metadata = _child(new, "metadata")
     metadata["name"] = name
     if cleaned["namespace"] != "default" or "namespace" in metadata:
         metadata["namespace"] = cleaned["namespace"]
-    spec = new.setdefault("spec", {})
+    spec = _child(new, "spec")
     spec["replicas"] = cleaned["replicas"]
-    template = spec.setdefault("template", {})
+    template = _child(spec, "template")
     if not manifest:
         spec["selector"] = {"matchLabels": {"app": name}}
         template["metadata"] = {"labels": {"app": name}}
-    pod = template.setdefault("spec", {})
+    pod = _child(template, "spec")
     _put(pod, "runtimeClassName", cleaned["runtime"])
-    container: Json = pod.setdefault("containers", [{}])[0]
+    containers = _list(pod.get("containers")) or [{}]
+    container = containers[0] = _mapping(containers[0])
+    pod["containers"] = containers
     container.setdefault("name", "main")
     container["image"] = cleaned["image"]
     _put(container, "command", cleaned["command"])
     _put(container, "env", cleaned["variables"])
     _write_port(container, cleaned)
-    resources = container.setdefault("resources", {})
-    limits = resources.setdefault("limits", {})
+    resources = _child(container, "resources")
+    limits = _child(resources, "limits")
     _put(limits, "cpu", cleaned["cpu"])
     _put(limits, "memory", cleaned["memory"])
     _put(resources, "limits", limits)
@@ -144,13 +146,13 @@ def merged(manifest: Json, cleaned: Json) -> Json:
 
 def _write_port(container: Json, cleaned: Json) -> None:
     port, path = cleaned["port"], cleaned["health"]
-    ports: list[Json] = container.get("ports") or [{}]
+    ports = _list(container.get("ports")) or [{}]
     if port:
-        ports[0]["containerPort"] = port
+        ports[0] = {**_mapping(ports[0]), "containerPort": port}
         container["ports"] = ports
     else:
         container.pop("ports", None)
-    probe = container.get("readinessProbe") or {}
+    probe = _mapping(container.get("readinessProbe"))
     if path:
         probe["httpGet"] = {**_mapping(probe.get("httpGet")), "path": path, "port": port}
         container["readinessProbe"] = probe
@@ -162,6 +164,16 @@ def _container(pod: Json) -> Json:
     containers = pod.get("containers")
     first = containers[0] if isinstance(containers, list) and containers else {}
     return _mapping(first)
+
+
+def _child(parent: Json, key: str) -> Json:
+    """Return the mapping under a key; what else was there makes room for an empty one."""
+    parent[key] = child = _mapping(parent.get(key))
+    return child
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _mapping(value: object) -> Json:

@@ -6,6 +6,7 @@ fields are written into it whenever they are posted, so both sides always show t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,9 +110,13 @@ def _go_on(request: HttpRequest, draft: Draft) -> HttpResponse:
     """Do what the pressed button says: the other side, the review, or the change itself."""
     step = request.POST.get("step", "review")
     if step in {"form", "yaml"}:
+        value = _value(draft.text)
+        if step == "form" and draft.text.strip() and not value:
+            # A form over what cannot be read would begin from nothing, and lose the text.
+            draft.problems.append(_("This cannot be shown as a form until it is a YAML mapping."))
         if not draft.problems:
             draft.mode = step
-            draft.form = DeploymentForm(initial=initial_of(_value(draft.text)))
+            draft.form = DeploymentForm(initial=initial_of(value))
         return _edit(request, draft)
     manifest = _check(draft)
     if manifest is None:
@@ -190,9 +195,11 @@ def _edit(request: HttpRequest, draft: Draft, status: int = 200) -> HttpResponse
 
 def _value(text: str) -> dict[str, Any]:
     """Return the draft's first document as plain values, however wrong; {} when unreadable."""
-    found = read(text, [])
-    first = found[0].value if found else {}
-    return first if isinstance(first, dict) else {}
+    with suppress(ManifestInvalid):
+        found = read(text, [])
+        first = found[0].value if found else {}
+        return first if isinstance(first, dict) else {}
+    return {}
 
 
 def _warnings(manifest: Manifest) -> list[str]:
