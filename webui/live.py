@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from http import cookies
@@ -27,6 +28,8 @@ PATH = "/live/"
 HEARTBEAT_SECONDS = 15.0
 # Changes that come together are told together; the first of them waits no longer than this.
 GATHER_SECONDS = 0.05
+# What was announced while a page was rendered and its stream not yet open, the page has missed.
+OPENING_SECONDS = 5.0
 LOGIN_CHECK_SECONDS = 60.0
 RETRY_MS = 2000
 MOST_TOPICS = 20
@@ -80,6 +83,7 @@ class Hub:
         self._subscriptions: set[Subscription] = set()
         self._reader: asyncio.Task[None] | None = None
         self.is_connected = False
+        self._delivered_at = -OPENING_SECONDS
 
     @asynccontextmanager
     async def subscribe(self, topics: Iterable[str]) -> AsyncIterator[Subscription]:
@@ -88,6 +92,8 @@ class Hub:
             self._reader = asyncio.create_task(self._read())
         subscription = Subscription(topics)
         self._subscriptions.add(subscription)
+        if time.monotonic() - self._delivered_at < OPENING_SECONDS:
+            subscription.interrupt()
         try:
             yield subscription
         finally:
@@ -114,6 +120,7 @@ class Hub:
             wait = min(wait * 2, 5.0)
 
     def _deliver(self, data: bytes) -> None:
+        self._delivered_at = time.monotonic()
         with suppress(ValueError):
             topics = [str(topic) for topic in json.loads(data)]
             for subscription in self._subscriptions:
