@@ -39,6 +39,14 @@ def session(browser_of) -> str:
     return client.cookies["sessionid"].value
 
 
+@pytest.fixture
+def not_eager() -> Iterator[None]:
+    conf = announce.app.conf
+    before, conf.task_always_eager = conf.task_always_eager, False
+    yield
+    conf.task_always_eager = before
+
+
 class Tab:
     """One open tab: what it received, and a way to close it."""
 
@@ -170,9 +178,8 @@ def test_a_slow_tab_holds_each_topic_once() -> None:
 
 
 def test_changes_are_announced_after_the_commit_and_never_raise(
-    publish, broker_url: str, settings, monkeypatch: pytest.MonkeyPatch
+    publish, broker_url: str, settings, not_eager
 ) -> None:
-    monkeypatch.setattr(announce.app.conf, "task_always_eager", False)
     announce._client.cache_clear()
     with redis.Redis.from_url(broker_url) as client, client.pubsub() as listener:
         listener.subscribe(announce.CHANNEL)

@@ -125,7 +125,7 @@ document.addEventListener("submit", async (event) => {
   const body = new FormData(form, button);
   if (button) button.disabled = true;
   try {
-    const answer = await fetch(button?.formAction || form.action, { method: "POST", body: new URLSearchParams(body) });
+    const answer = await fetch(button?.getAttribute("formaction") || form.action, { method: "POST", body: new URLSearchParams(body) });
     const there = new URL(answer.url);
     const text = await answer.text();
     if (there.pathname === location.pathname || !answer.ok) {
