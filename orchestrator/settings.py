@@ -108,6 +108,8 @@ LOGOUT_REDIRECT_URL = "/"
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("ko", "한국어")]
+# One catalogue for the pages and for the sentences that operations say to people.
+LOCALE_PATHS = [BASE_DIR / "webui" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
