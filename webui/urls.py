@@ -34,6 +34,7 @@ urlpatterns = [
     path("replicas/<str:uid>/", things.replica, name="replica"),
     path("replicas/<str:uid>/logs/", logs.replica, name="replica-logs"),
     path("replicas/<str:uid>/run/", commands.run, name="run"),
+    path("replicas/<str:uid>/run/stream/", commands.stream, name="run-stream"),
     path("replicas/<str:uid>/retry/", acts.retry, name="retry"),
     path("replicas/<str:uid>/replace/", acts.replace, name="replace"),
     path("nodes/", things.node_list, name="nodes"),

@@ -1,20 +1,31 @@
 """Run a command in a replica from a page: the output is shown when it has ended.
 
-With scripts, `command.js` shows it while it comes, over the API's address for the same thing.
+With scripts, `command.js` asks `stream` and shows it while it comes.
 """
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import asdict
 
 from asgiref.sync import async_to_sync
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.utils.translation import gettext as _
 
 from orchestrator.operations import command_runs
+from orchestrator.operations.access import why_not
 from orchestrator.operations.command_runs import BrokerUnavailable, Ending, Item, NodeSilent
 from orchestrator.operations.commands import CommandInvalid
+from orchestrator.operations.connections import borrowed
 from orchestrator.queries import replicas
 from webui import presenters
 from webui.pages import MISTAKES, act, sentence, show
@@ -48,6 +59,44 @@ def run(request: HttpRequest, uid: str) -> HttpResponse:
         "failed": bool(refused),
     }
     return show(request, "command", context, topics="")
+
+
+async def stream(request: HttpRequest, uid: str) -> HttpResponseBase:
+    """Run the command and pass on what it says while it says it, a JSON object a line."""
+    if request.method != "POST":
+        return HttpResponse(status=405, headers={"Allow": "POST"})
+    refused = await borrowed(_why_not, request)
+    if refused:
+        return _told(refused, 403)
+    try:
+        seconds = whole(request.POST.get("seconds", "30"))
+        argv = _split(request.POST.get("command", ""))
+        actor = await borrowed(_name_of, request)
+        items = await command_runs.run(uid, argv, actor=actor, timeout_seconds=seconds)
+    except REFUSALS as error:
+        return _told(sentence(error), 422)
+    headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
+    return StreamingHttpResponse(
+        _lines(items), content_type="application/x-ndjson", headers=headers
+    )
+
+
+async def _lines(items: AsyncGenerator[Item, None]) -> AsyncIterator[bytes]:
+    async with aclosing(items):
+        async for item in items:
+            yield json.dumps(asdict(item), ensure_ascii=False).encode() + b"\n"
+
+
+def _why_not(request: HttpRequest) -> str:
+    return why_not(request.user, "replica-exec")
+
+
+def _name_of(request: HttpRequest) -> str:
+    return request.user.get_username()
+
+
+def _told(why: str, status: int) -> HttpResponse:
+    return HttpResponse(why, status=status, content_type="text/plain; charset=utf-8")
 
 
 async def _collect(uid: str, argv: list[str], actor: str, seconds: int) -> list[Item]:

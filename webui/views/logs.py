@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import json
 import re
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ from webui.pages import page, show, wanted
 from webui.views.deployments import find
 
 LINES = 500
+# How far back a link to a moment is looked for, in lines of all replicas together.
+MOST_BACK = 40_000
 MOST_REPLICAS = 40
 LEVELS = ("warning", "error")
 _ERROR = re.compile(r"\b(error|exception|fatal|critical|panic|traceback)\b", re.IGNORECASE)
@@ -121,14 +124,15 @@ def _answer(
 def _shown(request: HttpRequest, uids: list[str], chosen: list[str]) -> dict[str, object]:
     query = wanted(request, "q", "level")
     previous = "previous" in request.GET
+    moment = _moment(request.GET.get("at", ""))
     wish = Filter.read(query.get("q", ""), query.get("level", ""))
     sources = replicas.log_sources(uids)
     if previous:
         lines = [line for source in sources for line in _kept(source)]
         notes: list[str] = []
     else:
-        lines, notes = async_to_sync(_latest)(sources, LINES)
-    kept = [line for line in lines if wish.keeps(line)][-LINES:]
+        lines, notes = async_to_sync(_latest)(sources, LINES if moment is None else MOST_BACK)
+    kept = _window([line for line in lines if wish.keeps(line)], moment)
     return {
         "lines": kept,
         "notes": notes,
@@ -136,10 +140,28 @@ def _shown(request: HttpRequest, uids: list[str], chosen: list[str]) -> dict[str
         "level": wish.level,
         "levels": LEVELS,
         "previous": previous,
+        "moment": moment,
         "chosen": chosen,
         "uids": uids,
         "most": LINES,
     }
+
+
+def _moment(text: str) -> datetime | None:
+    """Read the moment a link names; None when it names none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _window(lines: list[LogLine], moment: datetime | None) -> list[LogLine]:
+    """Return the latest lines, or those around a moment."""
+    if moment is None:
+        return lines[-LINES:]
+    at = bisect_left(lines, moment, key=_when)
+    return lines[max(0, at - LINES // 2) : at + LINES // 2]
 
 
 def _kept(source: LogSource) -> list[LogLine]:

@@ -145,3 +145,25 @@ def test_the_sample_runs_after_one_click(cluster: Cluster, browser_of):
 
     assert answer["Location"] == "/deployments/default/hello/"
     assert Deployment.objects.get().replicas == 3
+
+
+def test_a_command_runs_without_scripts_and_is_recorded(operator: Client, cluster: Cluster):
+    uid = cluster.live()[0].uid
+
+    page = operator.post(f"/replicas/{uid}/run/", {"command": "sh -c 'open", "seconds": "5"})
+
+    assert "cannot be split into words" in unescape(page.content.decode())
+    refused = operator.post(f"/replicas/{uid}/run/", {"command": "ls", "seconds": "soon"})
+    assert "is no whole number" in unescape(refused.content.decode())
+    assert not Event.objects.filter(reason="CommandRun").exists()
+
+
+@pytest.mark.parametrize("path", ["run/", "run/stream/"])
+def test_who_may_only_look_runs_nothing(cluster: Cluster, browser_of, path: str):
+    cluster.apply(manifest(replicas=1))
+    uid = cluster.live()[0].uid
+
+    answer = browser_of("viewer").post(f"/replicas/{uid}/{path}", {"command": "ls"})
+
+    assert answer.status_code == 403
+    assert not Event.objects.filter(reason="CommandRun").exists()

@@ -21,13 +21,18 @@ function toEnd() {
 function show(line) {
   const row = document.createElement("p");
   if (line.level) row.className = line.level;
-  const at = document.createElement("span");
+  const at = document.createElement(line.at === "-" ? "span" : "a");
   at.className = "at";
-  at.textContent = line.at === "-" ? "" : `${line.at.slice(11, 23)} `;
+  if (line.at !== "-") {
+    const here = new URLSearchParams(location.search);
+    here.set("at", line.at);
+    at.href = `?${here}#log`;
+    at.textContent = line.at.slice(11, 23);
+  }
   const from = document.createElement("span");
   from.className = "from";
   from.textContent = `${line.source.slice(0, 6)} `;
-  row.append(at, from, line.text);
+  row.append(at, line.at === "-" ? "" : " ", from, line.text);
   return row;
 }
 
