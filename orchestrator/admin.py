@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 
 from orchestrator import models
@@ -31,14 +32,21 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(models.ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
-    """Tokens by their beginning; deleting one revokes it."""
+    """Tokens by their beginning."""
 
-    list_display = ("name", "prefix", "user", "created_at", "expires_at", "used_at")
+    list_display = ("name", "prefix", "user", "role", "created_at", "expires_at", "used_at")
     exclude = ("digest",)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Allow whoever may delete rows at all: a leaked token must be revocable."""
-        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+class UserAdmin(ReadOnlyAdmin):
+    """Users without their passwords; Django's own form would change them past the audit."""
+
+    list_display = ("username", "is_superuser", "is_active", "last_login")
+    exclude = ("password",)
+
+
+admin.site.unregister([User, Group])
+admin.site.register(User, UserAdmin)
 
 
 COLUMNS = {
@@ -48,7 +56,7 @@ COLUMNS = {
     models.Replica: ("uid", "deployment", "slot", "node", "phase", "ready", "reason"),
     models.Node: ("name", "state", "cordoned", "seen_at"),
     models.Job: ("uid", "operation", "node", "replica_uid", "state", "attempts", "created_at"),
-    models.Event: ("id", "at", "reason", "severity", "actor", "message"),
+    models.Event: ("id", "at", "reason", "severity", "actor", "via", "message"),
 }
 FOLLOWED = {
     models.Revision: ("deployment",),

@@ -1,4 +1,4 @@
-"""The login page: throttled, recorded."""
+"""The login page; operations/logins.py counts wrong passwords and records who came."""
 
 from __future__ import annotations
 
@@ -23,23 +23,18 @@ class LoginForm(AuthenticationForm):
         Raises:
             ValidationError: it is wrong, or was wrong too often.
         """
-        name = str(self.cleaned_data.get("username", ""))
-        address = self.request.META.get("REMOTE_ADDR", "") if self.request is not None else ""
-        now = timezone.now()
-        until = logins.wait_until(name, address, now=now)
+        name, now = str(self.cleaned_data.get("username", "")), timezone.now()
+        until = logins.wait_until(name, logins.address_of(self.request), now=now)
         if until is not None:
             minutes = max(1, round((until - now).total_seconds() / 60))
             sentence = _("Too many wrong passwords. Try again in %(n)d min.") % {"n": minutes}
             raise forms.ValidationError(sentence, code="throttled")
         try:
-            cleaned: dict[str, Any] = super().clean()
+            return super().clean()
         except forms.ValidationError:
-            logins.note_failure(name, address, now=now)
             raise forms.ValidationError(
                 _("User and password do not match. Try again."), code="invalid_login"
             ) from None
-        logins.note_success(name, address, now=now)
-        return cleaned
 
 
 class Login(LoginView):

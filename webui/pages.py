@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from orchestrator.manifests.problems import ManifestInvalid
 from orchestrator.operations.access import why_not
+from orchestrator.operations.accounts import SESSION
 from orchestrator.operations.deployments import (
     DeploymentBusy,
     DeploymentExists,
@@ -88,7 +89,8 @@ def act(address: str, method: str = "POST") -> Callable[[Act], View]:
 def change(request: HttpRequest) -> Change:
     """Return who changes something, when, and why if a reason was written."""
     reason = request.POST.get("reason", "").strip()[:500]
-    return Change(actor=request.user.get_username(), now=timezone.now(), reason=reason)
+    actor = request.user.get_username()
+    return Change(actor=actor, now=timezone.now(), reason=reason, via=SESSION)
 
 
 def back(request: HttpRequest) -> HttpResponse:

@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from orchestrator.operations import accounts
+from orchestrator.operations import tokens
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -23,7 +23,7 @@ class BearerAuthentication(BaseAuthentication):
         word, _, token = request.headers.get("Authorization", "").partition(" ")
         if word.lower() != "bearer":
             return None
-        user = accounts.user_of_token(token.strip(), now=timezone.now())
+        user = tokens.user_of_token(token.strip(), now=timezone.now())
         if user is None:
             raise AuthenticationFailed("the API token is unknown, expired or revoked")
         return user, token

@@ -8,11 +8,13 @@ from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
+from rest_framework.serializers import Serializer
 
 from orchestrator.api.errors import BodyTooLarge, BodyUnreadable
 from orchestrator.manifests import documents
 from orchestrator.manifests.manifest import Manifest, from_object
 from orchestrator.manifests.problems import ManifestInvalid
+from orchestrator.operations import accounts
 from orchestrator.operations.events import Change
 
 TRUE = {"1", "true", "yes"}
@@ -53,7 +55,8 @@ TEXT_PARSERS: list[type[BaseParser]] = [
 
 def change_of(request: Request, reason: str = "") -> Change:
     """Return who changes something, now."""
-    return Change(actor=str(request.user), now=timezone.now(), reason=reason)
+    via = accounts.via_of(request.user)
+    return Change(actor=str(request.user), now=timezone.now(), reason=reason, via=via)
 
 
 def text_of(request: Request) -> bytes:
@@ -87,6 +90,22 @@ def object_of(request: Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise exceptions.ParseError("the body must be an object, such as {}")
     return value
+
+
+def words_of(request: Request, shape: type[Serializer[Any]]) -> dict[str, Any]:
+    """Return the checked fields of a body that is an object.
+
+    Raises:
+        ParseError: it holds a field that nobody knows.
+        ValidationError: a field is missing or wrong.
+    """
+    value = object_of(request)
+    serializer = shape(data=value)
+    if unknown := sorted(str(key) for key in value if key not in serializer.fields):
+        known = ", ".join(serializer.fields)
+        raise exceptions.ParseError(f'unknown field "{unknown[0][:40]}"; there are: {known}')
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
 
 
 def deployment_in(namespace: str, value: dict[str, Any], name: str = "") -> Manifest:

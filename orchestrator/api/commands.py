@@ -15,7 +15,7 @@ from rest_framework import exceptions, fields, serializers
 from orchestrator.api.bodies import object_of
 from orchestrator.api.errors import plain_response
 from orchestrator.api.views import checked
-from orchestrator.operations import command_runs
+from orchestrator.operations import accounts, command_runs
 from orchestrator.operations.command_runs import Item
 from orchestrator.operations.commands import MAX_SECONDS, MAX_WORDS, USUAL_SECONDS
 from orchestrator.operations.connections import borrowed
@@ -51,6 +51,7 @@ class Wish:
     """What somebody wants to run."""
 
     actor: str
+    via: str
     argv: list[str]
     timeout_seconds: int
 
@@ -62,7 +63,7 @@ async def execute(request: HttpRequest, uid: str) -> HttpResponseBase:
     try:
         wish = await borrowed(_wish, request)
         items = await command_runs.run(
-            uid, wish.argv, actor=wish.actor, timeout_seconds=wish.timeout_seconds
+            uid, wish.argv, actor=wish.actor, via=wish.via, timeout_seconds=wish.timeout_seconds
         )
     except Exception as error:  # noqa: BLE001, this view has no other exception handler
         return plain_response(error, request)
@@ -80,7 +81,10 @@ def _wish(plain: HttpRequest) -> Wish:
     serializer.is_valid(raise_exception=True)
     words = serializer.validated_data
     return Wish(
-        actor=str(request.user), argv=words["command"], timeout_seconds=words["timeout_seconds"]
+        actor=str(request.user),
+        via=accounts.via_of(request.user),
+        argv=words["command"],
+        timeout_seconds=words["timeout_seconds"],
     )
 
 

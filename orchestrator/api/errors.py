@@ -24,7 +24,10 @@ from orchestrator.operations import (
     nodes,
     replicas,
     revisions,
+    tokens,
+    users,
 )
+from orchestrator.operations.accounts import AccountMistake
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,12 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (deployments.DeploymentBusy, 409, "Not possible now"),
     (namespaces.NamespaceInUse, 409, "Not possible now"),
     (replicas.ReplicaNotRunning, 409, "Not possible now"),
+    (users.UserNotFound, 404, "Not found"),
+    (tokens.TokenNotFound, 404, "Not found"),
+    (tokens.TokenRefused, 403, "Not allowed"),
+    (users.UserExists, 409, "The name is taken"),
+    (users.LastAdministrator, 409, "Not possible now"),
+    (AccountMistake, 422, "Not a valid account"),
     (RequestDataTooBig, 413, "The body is too large"),
     (SuspiciousOperation, 400, "Bad request"),
     (UnreadablePostError, 400, "Bad request"),

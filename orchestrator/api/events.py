@@ -11,22 +11,28 @@ from rest_framework import exceptions, fields, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrator.api.bodies import LARGEST_ID, number_of
+from orchestrator.api.bodies import LARGEST_ID, is_asked, number_of
 from orchestrator.api.views import ApiView, ListView
 from orchestrator.queries import events as queries
-from orchestrator.queries.events import SEVERITIES
+from orchestrator.queries.events import RESULTS, SEVERITIES
 
 _FILTERS = [
     OpenApiParameter("replica"),
     OpenApiParameter("node"),
     OpenApiParameter("reason"),
     OpenApiParameter("severity", enum=list(SEVERITIES)),
+    OpenApiParameter("user", description="only what this user did"),
+    OpenApiParameter("audit", bool, description="only what people did"),
     OpenApiParameter("since", int, description="only events after the one with this id"),
 ]
 
 
 class EventShape(serializers.Serializer[Any]):
-    """An event; `cause` is the id of the event that caused it."""
+    """An event; `cause` is the id of the event that caused it.
+
+    A person's act has a `verb`, the `kind` and `name` of its object, what the person came through
+    (`via`: `session` or `token NAME`) and a `result`.
+    """
 
     id = fields.IntegerField()
     at = fields.DateTimeField()
@@ -39,6 +45,13 @@ class EventShape(serializers.Serializer[Any]):
     revision = fields.IntegerField(allow_null=True)
     replica = fields.CharField()
     node = fields.CharField()
+    verb = fields.CharField()
+    kind = fields.CharField()
+    name = fields.CharField()
+    via = fields.CharField()
+    before = fields.CharField()
+    after = fields.CharField()
+    result = fields.ChoiceField([*RESULTS, ""])
     cause = fields.IntegerField(allow_null=True)
 
 
@@ -58,6 +71,7 @@ class Events(ListView):
         "node": (),
         "reason": (),
         "severity": SEVERITIES,
+        "user": (),
     }
 
     @extend_schema(
@@ -66,7 +80,7 @@ class Events(ListView):
     )
     def get(self, request: Request) -> Response:
         """List events, newest first."""
-        return self.page(queries.select(self.wanted(request), since=_since(request)), EventShape)
+        return self.page(queries.select(_wanted(self, request), since=_since(request)), EventShape)
 
 
 class DeploymentEvents(ListView):
@@ -77,12 +91,13 @@ class DeploymentEvents(ListView):
         "node": (),
         "reason": (),
         "severity": SEVERITIES,
+        "user": (),
     }
 
     @extend_schema(parameters=_FILTERS, responses=EventShape(many=True))
     def get(self, request: Request, namespace: str, name: str) -> Response:
         """List the events of one deployment, newest first; also when it is gone."""
-        wanted = {**self.wanted(request), "namespace": namespace, "deployment": name}
+        wanted = {**_wanted(self, request), "namespace": namespace, "deployment": name}
         return self.page(queries.select(wanted, since=_since(request)), EventShape)
 
 
@@ -98,6 +113,12 @@ class Event(ApiView):
             raise exceptions.NotFound(f"event {pk} does not exist")
         chain = queries.cause_chain(pk) if record.cause is not None else []
         return Response(EventDetailShape({**asdict(record), "cause_chain": chain}).data)
+
+
+def _wanted(view: ListView, request: Request) -> dict[str, str]:
+    wanted = view.wanted(request)
+    wanted["actor"] = wanted.pop("user")
+    return {**wanted, "audit": "1"} if is_asked(request, "audit") else wanted
 
 
 def _since(request: Request) -> int:

@@ -88,6 +88,13 @@ _COMMAND_ENDING: Json = {
     },
 }
 _CHANGES = {"post", "put", "patch", "delete"}
+# What these answer is not kept: output, or a secret that is shown once.
+_KEYLESS = {
+    (_EXEC, "post"),
+    ("/api/v1/tokens/", "post"),
+    ("/api/v1/users/", "post"),
+    ("/api/v1/users/{name}/password/", "post"),
+}
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -115,7 +122,7 @@ def complete(result: Json, **_: object) -> Json:
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             operation["responses"]["default"] = _ANY_PROBLEM
-            if method in _CHANGES and path != _EXEC:
+            if method in _CHANGES and (path, method) not in _KEYLESS:
                 operation.setdefault("parameters", []).append(_KEY)
     return result
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from orchestrator.operations.access import TABLE, may, needed_role
+from orchestrator.operations.access import TABLE, needed_role, why_not
 
 if TYPE_CHECKING:
     # DRF's views import their settings, which import this file.
     from rest_framework.views import APIView
 
-__all__ = ["TABLE", "RolePermission", "may", "needed_role"]
+__all__ = ["TABLE", "RolePermission", "needed_role"]
 
 
 class RolePermission(BasePermission):
@@ -24,6 +24,5 @@ class RolePermission(BasePermission):
         del view
         match = request.resolver_match
         address = (match.url_name if match is not None else None) or ""
-        needed = needed_role(address, str(request.method))
-        self.message = f"this needs the role {needed}" if needed else "this is open to nobody"
-        return needed is not None and may(request.user, needed)
+        self.message = why_not(request.user, address, str(request.method))
+        return not self.message

@@ -17,6 +17,8 @@ from orchestrator.api import (
     nodes,
     openapi,
     replicas,
+    tokens,
+    users,
     verbs,
 )
 
@@ -61,6 +63,11 @@ urlpatterns = [
     _at("jobs/", jobs.Jobs, "jobs"),
     _at("events/", events.Events, "events"),
     _at("events/<int:pk>/", events.Event, "event"),
+    _at("tokens/", tokens.Tokens, "tokens"),
+    _at("tokens/<int:pk>/", tokens.Token, "token"),
+    _at("users/", users.Users, "users"),
+    _at("users/<str:name>/", users.User, "user"),
+    _at("users/<str:name>/password/", users.Password, "user-password"),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     re_path(r"^.*$", errors.not_found),

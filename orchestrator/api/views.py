@@ -115,6 +115,18 @@ class ChangingView(ApiView):
         return _answer(body, status)
 
 
+def refuse_key(request: Request) -> None:
+    """Refuse an `Idempotency-Key` where the answer holds a secret: kept answers can be read.
+
+    Raises:
+        ParseError: there is one.
+    """
+    if "Idempotency-Key" in request.headers:
+        raise exceptions.ParseError(
+            "no Idempotency-Key can be used here: a secret is shown once and not kept"
+        )
+
+
 def checked(plain: HttpRequest, methods: set[str]) -> Request:
     """Return the request of a view that is not REST framework's, after asking the same questions.
 

@@ -1,8 +1,8 @@
 """The tables of the control plane."""
 
-from orchestrator.models.access import ApiToken, IdempotentAnswer
+from orchestrator.models.access import ApiToken, IdempotentAnswer, LoginTry
 from orchestrator.models.deployment import Deployment, Namespace, Revision
-from orchestrator.models.event import Event, Severity
+from orchestrator.models.event import Event, Result, Severity
 from orchestrator.models.job import (
     OPEN_STATES,
     UNCONFIRMED_STATES,
@@ -23,9 +23,11 @@ __all__ = [
     "Job",
     "JobOperation",
     "JobState",
+    "LoginTry",
     "Namespace",
     "Node",
     "Replica",
+    "Result",
     "Revision",
     "Severity",
 ]

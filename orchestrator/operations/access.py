@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
-from orchestrator.operations.accounts import Role, role_of
+from orchestrator.operations.accounts import RANK, Role, role_of
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +22,7 @@ class Access:
 
 _USUAL = Access()
 _ADMIN = Access(change=Role.ADMIN)
+_ONLY_ADMINS = Access(look=Role.ADMIN, change=Role.ADMIN)
 
 # By the name of the address in orchestrator/api/urls.py; what is not here is closed to everybody.
 TABLE = {
@@ -53,16 +53,19 @@ TABLE = {
     "jobs": _USUAL,
     "events": _USUAL,
     "event": _USUAL,
-    # Pages that the API has no address for: one's own account, and everybody's.
+    # Everybody looks after their own tokens; operations/tokens.py keeps to these.
     "tokens": Access(change=Role.VIEWER),
-    "users": Access(look=Role.ADMIN, change=Role.ADMIN),
+    "token": Access(change=Role.VIEWER),
+    "users": _ONLY_ADMINS,
+    "user": _ONLY_ADMINS,
+    "user-password": _ONLY_ADMINS,
 }
 
 
 def may(user: object, needed: Role) -> bool:
     """Tell whether somebody has a role or a higher one."""
     held = role_of(user) if isinstance(user, User) else None
-    return held is not None and _RANK[held] >= _RANK[needed]
+    return held is not None and RANK[held] >= RANK[needed]
 
 
 def needed_role(address: str, method: str) -> Role | None:

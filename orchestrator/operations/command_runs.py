@@ -89,6 +89,7 @@ async def run(
     argv: Sequence[str],
     *,
     actor: str,
+    via: str = "",
     timeout_seconds: int = USUAL_SECONDS,
     clock: Callable[[], datetime] = timezone.now,
 ) -> AsyncGenerator[Item, None]:
@@ -101,7 +102,7 @@ async def run(
         BrokerUnavailable: the command could not be sent.
         NodeSilent: the node did not answer.
     """
-    change = Change(actor=actor, now=clock())
+    change = Change(actor=actor, now=clock(), via=via)
     command = await borrowed(
         commands.begin, replica, argv, timeout_seconds=timeout_seconds, change=change
     )

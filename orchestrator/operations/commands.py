@@ -16,7 +16,7 @@ from django.db import transaction
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.models import Event, Replica
 from orchestrator.operations import events
-from orchestrator.operations.events import Change
+from orchestrator.operations.events import Act, Change
 from orchestrator.operations.replicas import ReplicaNotFound, ReplicaNotRunning
 from orchestrator.operations.transport import publish
 from worker import protocol
@@ -59,10 +59,9 @@ def begin(replica: str, argv: Sequence[str], *, timeout_seconds: int, change: Ch
             reason="CommandRun",
             message=f"{change.actor} runs in replica {row.uid}: {shlex.join(words)}",
             now=change.now,
-            actor=change.actor,
             cause_id=None,
         )
-        event.save()
+        events.done_by(change, event, Act(verb="run", kind="replica", name=row.uid)).save()
         return Command(
             uid=uuid.uuid4().hex,
             replica=row.uid,

@@ -6,18 +6,20 @@ owed are saved together, and the nudge leaves when they are committed.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from orchestrator.core.wording import count
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.manifest import Manifest, from_object
 from orchestrator.models import Deployment, Namespace
 from orchestrator.operations import announce, dispatch, events, revisions
 from orchestrator.operations.assignments import new_uid
-from orchestrator.operations.events import Change
+from orchestrator.operations.events import Act, Change
 
 Json = dict[str, Any]
 
@@ -85,7 +87,7 @@ def create(manifest: Manifest, change: Change) -> Deployment:
         with transaction.atomic():
             if _find(manifest.namespace, manifest.name) is not None:
                 raise DeploymentExists(manifest.namespace, manifest.name)
-            return _create(manifest, change)
+            return _create(manifest, change, "create")
     except IntegrityError:
         raise DeploymentExists(manifest.namespace, manifest.name) from None
 
@@ -102,9 +104,9 @@ def replace(manifest: Manifest, change: Change, *, generation: int | None = None
         if found is None:
             if generation is not None:
                 raise DeploymentNotFound(manifest.namespace, manifest.name)
-            return _create(manifest, change)
+            return _create(manifest, change, "replace")
         _check_generation(found, generation)
-        _save(found, manifest, change)
+        _save(found, manifest, change, "replace")
         return found
 
 
@@ -120,6 +122,7 @@ def patch(
         namespace,
         name,
         change,
+        "patch",
         lambda row: manifests.merge_patch(row.manifest, dict(merge)),
         generation=generation,
     )
@@ -133,6 +136,7 @@ def scale(
         namespace,
         name,
         change,
+        "scale",
         lambda row: manifests.with_replicas(row.manifest, replicas),
         generation=generation,
     )
@@ -146,6 +150,7 @@ def pause(
         namespace,
         name,
         change,
+        "pause",
         lambda row: _with_paused(row.manifest, paused=True),
         generation=generation,
     )
@@ -159,6 +164,7 @@ def resume(
         namespace,
         name,
         change,
+        "resume",
         lambda row: _with_paused(row.manifest, paused=False),
         generation=generation,
     )
@@ -173,6 +179,7 @@ def restart(
         namespace,
         name,
         change,
+        "restart",
         lambda row: manifests.with_restart(row.manifest, stamp),
         generation=generation,
     )
@@ -206,8 +213,8 @@ def roll_back(deployment: Deployment, change: Change, *, to_revision: int | None
     target = revisions.rollback_target(deployment, to_revision)
     written = manifests.with_template(deployment.manifest, target.template)
     reason = change.reason or f"rolled back to revision {target.number}"
-    stamped = Change(actor=change.actor, now=change.now, reason=reason)
-    _save(deployment, from_object(written), stamped, is_rollback=True)
+    stamped = dataclasses.replace(change, reason=reason)
+    _save(deployment, from_object(written), stamped, "rollback")
 
 
 def delete(
@@ -220,7 +227,8 @@ def delete(
         if not deployment.deleting:
             deployment.deleting = True
             deployment.generation += 1
-            _unsettle(deployment, change, reason="Deleted", message=f"{deployment} is deleted")
+            act = _act(deployment, "delete")
+            _unsettle(deployment, change, act, reason="Deleted", message=f"{deployment} is deleted")
         return deployment
 
 
@@ -241,12 +249,12 @@ def save_manifest(manifest: Manifest, change: Change) -> Saved:
     found = _find(manifest.namespace, manifest.name)
     before = found.manifest if found is not None else None
     if found is None:
-        row, action = _create(manifest, change), "created"
+        row, action = _create(manifest, change, "apply"), "created"
     else:
         row = found
         kept = manifests.keeping_restart(found.manifest, manifest.written)
         manifest = manifest if kept is manifest.written else from_object(kept)
-        action = "configured" if _save(found, manifest, change) else "unchanged"
+        action = "configured" if _save(found, manifest, change, "apply") else "unchanged"
     return Saved(
         kind="Deployment",
         namespace=row.namespace_id,
@@ -262,7 +270,7 @@ def _find(namespace: str, name: str) -> Deployment | None:
     return rows.filter(namespace_id=namespace, name=name).first()
 
 
-def _create(manifest: Manifest, change: Change) -> Deployment:
+def _create(manifest: Manifest, change: Change, verb: str) -> Deployment:
     if not Namespace.objects.filter(name=manifest.namespace, deleting=False).exists():
         raise NamespaceNotFound(manifest.namespace)
     spec = manifests.spec_of(manifest.full)
@@ -281,6 +289,7 @@ def _create(manifest: Manifest, change: Change) -> Deployment:
     _unsettle(
         deployment,
         change,
+        _act(deployment, verb, after=count(spec.replicas, "replica")),
         reason="Created",
         message=f"{deployment} is created with {spec.replicas} replicas",
     )
@@ -291,6 +300,7 @@ def _rewrite(
     namespace: str,
     name: str,
     change: Change,
+    verb: str,
     rewrite: Callable[[Deployment], Json],
     *,
     generation: int | None = None,
@@ -298,13 +308,11 @@ def _rewrite(
     with transaction.atomic():
         deployment = lock(namespace, name)
         _check_generation(deployment, generation)
-        _save(deployment, from_object(rewrite(deployment)), change)
+        _save(deployment, from_object(rewrite(deployment)), change, verb)
         return deployment
 
 
-def _save(
-    deployment: Deployment, manifest: Manifest, change: Change, *, is_rollback: bool = False
-) -> bool:
+def _save(deployment: Deployment, manifest: Manifest, change: Change, verb: str) -> bool:
     """Make the locked row say what the manifest says; return whether anything changed."""
     if deployment.deleting:
         raise DeploymentBusy(f"{deployment} is being deleted; wait until it is gone")
@@ -320,36 +328,57 @@ def _save(
         return True
     spec = manifests.spec_of(manifest.full)
     resumed = deployment.paused and not spec.paused
+    was = _facts(deployment)
     deployment.replicas, deployment.paused = spec.replicas, spec.paused
     deployment.generation += 1
     deployment.changed_at = change.now
     if resumed:
         deployment.progressed_at = change.now
-    revisions.adopt_template(deployment, manifest.full, change, is_rollback=is_rollback)
+    revisions.adopt_template(deployment, manifest.full, change, is_rollback=verb == "rollback")
     message = f"{deployment}: {manifests.summarise_change(before, manifest.full)}"
     if change.reason:
         message = f"{message} ({change.reason})"
-    _unsettle(deployment, change, reason="Changed", message=message)
+    act = _act(deployment, verb, *_differing(was, _facts(deployment)))
+    _unsettle(deployment, change, act, reason="Changed", message=message)
     return True
 
 
-def _unsettle(deployment: Deployment, change: Change, *, reason: str, message: str) -> None:
+def _unsettle(
+    deployment: Deployment, change: Change, act: Act, *, reason: str, message: str
+) -> None:
     event = events.about_deployment(
         deployment,
         reason=reason,
         message=message,
         now=change.now,
-        actor=change.actor,
         revision=deployment.revision or None,
         cause_id=None,
     )
-    event.save()
+    events.done_by(change, event, act).save()
     deployment.cause = event
     deployment.settled = False
     deployment.save()
     pk = deployment.pk
     transaction.on_commit(lambda: dispatch.nudge(pk))
     announce.changed(announce.deployment_topic(deployment.namespace_id, deployment.name))
+
+
+def _act(deployment: Deployment, verb: str, before: str = "", after: str = "") -> Act:
+    return Act(verb=verb, kind="deployment", name=deployment.name, before=before, after=after)
+
+
+def _facts(deployment: Deployment) -> tuple[str, ...]:
+    """Return what is short enough to say in the audit."""
+    return (
+        count(deployment.replicas, "replica"),
+        f"revision {deployment.revision}",
+        "paused" if deployment.paused else "not paused",
+    )
+
+
+def _differing(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, str]:
+    pairs = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
+    return ", ".join(was for was, _ in pairs), ", ".join(now for _, now in pairs)
 
 
 def _check_generation(deployment: Deployment, expected: int | None) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from orchestrator.models import Event, Namespace
-from orchestrator.operations.events import Change
+from orchestrator.models import Namespace
+from orchestrator.operations import events
+from orchestrator.operations.events import Act, Change
 
 DEFAULT = "default"
 
@@ -27,7 +28,9 @@ def ensure(name: str, change: Change) -> bool:
         if namespace.deleting:
             raise NamespaceInUse(f'namespace "{name}" is being deleted; wait until it is gone')
         if created:
-            _record(name, change, reason="Created", message=f"namespace {name} is created")
+            _record(
+                name, change, "create", reason="Created", message=f"namespace {name} is created"
+            )
     return created
 
 
@@ -52,7 +55,7 @@ def delete(name: str, change: Change) -> bool:
             )
         namespace.deleting = True
         namespace.save(update_fields=["deleting"])
-        _record(name, change, reason="Deleted", message=f"namespace {name} is deleted")
+        _record(name, change, "delete", reason="Deleted", message=f"namespace {name} is deleted")
         remove_if_empty(name)
     return True
 
@@ -62,7 +65,6 @@ def remove_if_empty(name: str) -> None:
     Namespace.objects.filter(name=name, deleting=True, deployment=None).delete()
 
 
-def _record(name: str, change: Change, *, reason: str, message: str) -> None:
-    Event.objects.create(
-        at=change.now, reason=reason, message=message, actor=change.actor, namespace=name
-    )
+def _record(name: str, change: Change, verb: str, *, reason: str, message: str) -> None:
+    event = events.about_namespace(name, reason=reason, message=message, now=change.now)
+    events.done_by(change, event, Act(verb=verb, kind="namespace", name=name)).save()

@@ -10,7 +10,7 @@ from django.db import transaction
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase
 from orchestrator.models import Deployment, Node, Replica
 from orchestrator.operations import announce, dispatch, events
-from orchestrator.operations.events import Change
+from orchestrator.operations.events import Act, Change
 from orchestrator.operations.transport import publish
 from worker import protocol
 
@@ -71,13 +71,14 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
             node.save(update_fields=["cordoned"])
             announce.changed(announce.node_topic(node.name))
             word = "cordoned" if cordoned else "uncordoned"
-            events.about_node(
+            event = events.about_node(
                 name,
                 reason=f"Node{word.capitalize()}",
                 message=f"node {name} is {word}",
                 now=change.now,
-                actor=change.actor,
-            ).save()
+            )
+            act = Act(verb="cordon" if cordoned else "uncordon", kind="node", name=name)
+            events.done_by(change, event, act).save()
             if not cordoned:
                 _wake_waiting()
         return node

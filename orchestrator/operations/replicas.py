@@ -7,7 +7,9 @@ from django.db import transaction
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.models import Deployment, Event, Job, JobOperation, Replica
 from orchestrator.operations import announce, dispatch, events, jobs
-from orchestrator.operations.events import Change
+from orchestrator.operations.events import Act, Change
+
+_REASONS = {"retry": "RetryNow", "replace": "Replaced"}
 
 
 class ReplicaNotFound(LookupError):
@@ -32,7 +34,7 @@ def retry(uid: str, change: Change) -> Replica:
         replica = _lock_live(uid)
         if replica.node_id is None:
             raise ReplicaNotRunning(f"replica {uid} is on no node yet: {replica.waiting}")
-        event = _record(replica, change, "RetryNow", f"replica {uid} is to be tried again now")
+        event = _record(replica, change, "retry", f"replica {uid} is to be tried again now")
         job = _job(replica, JobOperation.RETRY, event, change)
         transaction.on_commit(lambda: dispatch.send([job], now=change.now))
         return replica
@@ -47,7 +49,7 @@ def replace(uid: str, change: Change) -> Replica:
     """
     with transaction.atomic():
         replica = _lock_live(uid)
-        event = _record(replica, change, "Replaced", f"replica {uid} is to be replaced")
+        event = _record(replica, change, "replace", f"replica {uid} is to be replaced")
         replica.ready, replica.ready_at = False, None
         replica.reason, replica.cause = "Replaced", event
         if replica.node_id is None:
@@ -75,11 +77,11 @@ def _lock_live(uid: str) -> Replica:
     return replica
 
 
-def _record(replica: Replica, change: Change, reason: str, message: str) -> Event:
+def _record(replica: Replica, change: Change, verb: str, message: str) -> Event:
     event = events.about_replica(
-        replica, reason=reason, message=message, now=change.now, actor=change.actor, cause_id=None
+        replica, reason=_REASONS[verb], message=message, now=change.now, cause_id=None
     )
-    event.save()
+    events.done_by(change, event, Act(verb=verb, kind="replica", name=replica.uid)).save()
     deployment = replica.deployment
     announce.changed(announce.deployment_topic(deployment.namespace_id, deployment.name))
     return event

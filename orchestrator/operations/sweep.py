@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.contrib.sessions.models import Session
 from django.db.models import Q
 
 from orchestrator.core.lifecycle import GONE_PHASES
@@ -19,6 +20,7 @@ from orchestrator.models import (
     Job,
     Replica,
 )
+from orchestrator.operations import logins
 
 EVENTS_KEPT = timedelta(days=30)
 JOBS_KEPT = timedelta(days=7)
@@ -33,12 +35,14 @@ def owed(*, now: datetime) -> list[int]:
 
 
 def prune(*, now: datetime) -> int:
-    """Forget events, finished jobs, stored answers and gone replicas that are old; return rows."""
+    """Forget old events, finished jobs, answers, logins, sessions, gone replicas; return rows."""
     rows = 0
     rows += Event.objects.filter(at__lt=now - EVENTS_KEPT).delete()[0]
     finished = Job.objects.exclude(state__in=OPEN_STATES)
     rows += finished.filter(finished_at__lt=now - JOBS_KEPT).delete()[0]
     rows += IdempotentAnswer.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()[0]
+    rows += logins.forget_old(now=now)
+    rows += Session.objects.filter(expire_date__lt=now).delete()[0]
     for pk in Deployment.objects.values_list("pk", flat=True):
         rows += _prune_replicas(pk)
     return rows

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.models import Event, Severity
+from orchestrator.models import Event, Result, Severity
 from orchestrator.queries.rows import Rows
 
 SYSTEM = "kijabi"
 SEVERITIES = tuple(Severity.values)
+RESULTS = tuple(Result.values)
 LONGEST_CHAIN = 20
 _LOOKUPS = ("namespace", "deployment", "replica", "node", "reason", "severity")
 # One walk up the chain in the database; both databases know this form.
@@ -42,19 +43,29 @@ class EventRecord:
     revision: int | None
     replica: str
     node: str
+    verb: str
+    kind: str
+    name: str
+    via: str
+    before: str
+    after: str
+    result: str
     cause: int | None
 
 
 def select(wanted: Mapping[str, str], *, since: int = 0) -> Rows[EventRecord]:
-    """Return events that match, newest first; `since` leaves out ids up to it."""
+    """Return events that match, newest first; `since` leaves out ids up to it.
+
+    `audit` (or `people`) leaves only what people did, `actor` what one of them did.
+    """
     filters = {key: wanted[key] for key in _LOOKUPS if wanted.get(key)}
     rows = Event.objects.filter(**filters).order_by("-pk")
     if text := wanted.get("search"):
         rows = rows.filter(message__icontains=text)
     if actor := wanted.get("actor"):
         rows = rows.filter(actor=actor)
-    if wanted.get("people"):
-        rows = rows.exclude(actor=SYSTEM).exclude(actor__startswith="node ")
+    if wanted.get("people") or wanted.get("audit"):
+        rows = rows.exclude(verb="")
     return Rows(rows.filter(pk__gt=since) if since else rows, _record)
 
 
@@ -82,5 +93,12 @@ def _record(row: Event) -> EventRecord:
         revision=row.revision,
         replica=row.replica,
         node=row.node,
+        verb=row.verb,
+        kind=row.kind,
+        name=row.name,
+        via=row.via,
+        before=row.before,
+        after=row.after,
+        result=row.result,
         cause=row.cause_id,
     )

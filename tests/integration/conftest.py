@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from orchestrator.operations import accounts, namespaces, transport
+from orchestrator.operations import namespaces, tokens, transport
 from orchestrator.operations.accounts import Role
 from tests import cluster as clusters
 
@@ -46,7 +46,7 @@ def client_of(role: Role | None) -> APIClient:
     user, _ = User.objects.get_or_create(username=name)
     if role is not None:
         user.groups.add(Group.objects.get_or_create(name=role)[0])
-    token = accounts.create_token(user, name="test", now=timezone.now())
+    token = tokens.make_endless(user, "test", now=timezone.now())
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     return client

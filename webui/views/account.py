@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from orchestrator.operations import accounts
+from orchestrator.operations import tokens, users
 from orchestrator.operations.access import why_not
 from orchestrator.operations.accounts import Role, role_of
 from orchestrator.queries import accounts as queries
 from webui.pages import act, change, page, show
-from webui.views.acts import Mistyped
-
-LONGEST_DAYS = 366
+from webui.views.acts import Mistyped, whole
 
 
 @page("tokens")
@@ -48,27 +43,25 @@ def password(request: HttpRequest) -> str | HttpResponse:
         answer = _index(request, form)
         answer.status_code = 422
         return answer
-    update_session_auth_hash(request, form.save())
-    accounts.record(change(request), "PasswordChanged", f"{request.user} changed their password")
+    user = _user(request)
+    users.change_own_password(user, form.cleaned_data["new_password1"], change(request))
+    update_session_auth_hash(request, user)
     return _("Your password is changed.")
 
 
 @act("tokens")
 def make_token(request: HttpRequest) -> HttpResponse:
     """Make an API token; it is shown once."""
-    name = request.POST.get("name", "").strip()[:64]
-    days = request.POST.get("days", "90").strip()
-    if not name:
-        raise Mistyped(_("Give the token a name that says what it is for."))
-    if not days.isdecimal() or not 1 <= int(days) <= LONGEST_DAYS:
-        raise Mistyped(_("A token lives 1 to %(n)d days.") % {"n": LONGEST_DAYS})
-    now = timezone.now()
-    token = accounts.create_token(
-        _user(request), name=name, now=now, expires_at=now + timedelta(days=int(days))
+    role, days = request.POST.get("role", ""), whole(request.POST.get("days", "90"))
+    made = tokens.make(
+        _user(request),
+        request.POST.get("name", ""),
+        change(request),
+        role=Role(role) if role in set(Role) else None,
+        days=days,
     )
-    accounts.record(change(request), "TokenMade", f"{request.user} made the API token {name}")
     # Kept in the session for one page: an address or a message would be remembered elsewhere.
-    request.session["made_token"] = token
+    request.session["made_token"] = made.text
     messages.success(request, _("The token is made; copy it now, it is shown only once."))
     return redirect("webui:account")
 
@@ -76,12 +69,12 @@ def make_token(request: HttpRequest) -> HttpResponse:
 @act("tokens", "DELETE")
 def revoke_token(request: HttpRequest, pk: int) -> str:
     """End an API token of one's own."""
-    name = accounts.revoke_token(_user(request), pk, change(request))
+    name = tokens.revoke(_user(request), pk, change(request))
     return _("The token %(name)s is revoked.") % {"name": name}
 
 
 @page("users")
-def users(request: HttpRequest) -> HttpResponse:
+def user_list(request: HttpRequest) -> HttpResponse:
     """List users; administrators change them here."""
     context = {
         "users": queries.users(),
@@ -99,13 +92,14 @@ def save_user(request: HttpRequest) -> HttpResponse:
     role = request.POST.get("role", "")
     if role not in set(Role):
         raise Mistyped(_("Choose a role."))
-    made = accounts.save_user(
-        name,
-        Role(role),
-        change(request),
-        active=request.POST.get("active", "1") == "1",
-        new_password="password" in request.POST,
-    )
+    is_active = request.POST.get("active", "1") == "1"
+    made: str | None = None
+    if queries.get(name) is None:
+        made = users.create(name, Role(role), change(request), active=is_active)
+    else:
+        users.alter(name, change(request), role=Role(role), active=is_active)
+        if "password" in request.POST:
+            made = users.generate_password(name, change(request))
     if made:
         request.session["made_password"] = [name, made]
     messages.success(request, _("%(name)s is saved.") % {"name": name})

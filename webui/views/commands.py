@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 
 from orchestrator.operations import command_runs
 from orchestrator.operations.access import why_not
+from orchestrator.operations.accounts import SESSION
 from orchestrator.operations.command_runs import BrokerUnavailable, Ending, Item, NodeSilent
 from orchestrator.operations.commands import CommandInvalid
 from orchestrator.operations.connections import borrowed
@@ -72,7 +73,9 @@ async def stream(request: HttpRequest, uid: str) -> HttpResponseBase:
         seconds = whole(request.POST.get("seconds", "30"))
         argv = _split(request.POST.get("command", ""))
         actor = await borrowed(_name_of, request)
-        items = await command_runs.run(uid, argv, actor=actor, timeout_seconds=seconds)
+        items = await command_runs.run(
+            uid, argv, actor=actor, via=SESSION, timeout_seconds=seconds
+        )
     except REFUSALS as error:
         return _told(sentence(error), 422)
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
@@ -100,7 +103,7 @@ def _told(why: str, status: int) -> HttpResponse:
 
 
 async def _collect(uid: str, argv: list[str], actor: str, seconds: int) -> list[Item]:
-    items = await command_runs.run(uid, argv, actor=actor, timeout_seconds=seconds)
+    items = await command_runs.run(uid, argv, actor=actor, via=SESSION, timeout_seconds=seconds)
     async with aclosing(items):
         return [item async for item in items]
 

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from orchestrator.operations import accounts, namespaces
+from orchestrator.operations import namespaces, users
 from orchestrator.operations.events import SYSTEM, Change
 
 TOKEN_FILE = "admin-token"  # noqa: S105, a file's name
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         path = settings.HOME / TOKEN_FILE
         now = timezone.now()
         namespaces.ensure(namespaces.DEFAULT, Change(actor=SYSTEM, now=now))
-        first = accounts.ensure_first_login(now=now, needs_token=not path.exists())
+        first = users.ensure_first_login(now=now, needs_token=not path.exists())
         if first.token is not None:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:

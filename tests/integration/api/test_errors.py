@@ -113,7 +113,7 @@ def test_a_database_that_is_away_is_no_fault_of_the_caller(sent, monkeypatch, er
     def away(*_: object, **__: object) -> None:
         raise error("connection to 10.0.0.1 refused")
 
-    monkeypatch.setattr("orchestrator.operations.accounts.user_of_token", away)
+    monkeypatch.setattr("orchestrator.operations.tokens.user_of_token", away)
 
     answer = client.get(path)
 
@@ -130,7 +130,7 @@ def test_a_bug_shows_no_traceback(sent, monkeypatch, path: str):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("orchestrator.operations.accounts.user_of_token", fail)
+    monkeypatch.setattr("orchestrator.operations.tokens.user_of_token", fail)
 
     answer = client.get(path)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from orchestrator.api import permissions, urls
-from orchestrator.operations import accounts
+from orchestrator.operations import tokens
 from orchestrator.operations.accounts import Role
 from tests.cluster import manifest
 from tests.integration.api.requests import WEB, apply, post
@@ -54,11 +54,17 @@ def test_the_table_names_every_address_and_no_other():
     assert set(ADDRESSES) == set(permissions.TABLE)
 
 
-def test_only_cordoning_is_for_admins():
-    admins = {name for name, access in permissions.TABLE.items() if access.change is Role.ADMIN}
+def test_only_cordoning_and_users_are_for_admins():
+    rows = permissions.TABLE.items()
+    users = {"users", "user", "user-password"}
 
-    assert admins == {"node-cordon", "node-uncordon"}
-    assert {access.look for access in permissions.TABLE.values()} == {Role.VIEWER}
+    changed = {name for name, access in rows if access.change is Role.ADMIN}
+    seen = {name for name, access in rows if access.look is Role.ADMIN}
+    own = {name for name, access in rows if access.change is Role.VIEWER}
+
+    assert changed == {"node-cordon", "node-uncordon", *users}
+    assert seen == users
+    assert own == {"tokens", "token"}
 
 
 @pytest.mark.parametrize(("path", "method", "needed"), CASES)
@@ -170,7 +176,7 @@ def test_a_database_that_cannot_be_written_still_lets_a_token_read(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ):
     user = User.objects.create_superuser("busy", password="long enough 1")
-    token = accounts.create_token(user, name="script", now=timezone.now())
+    token = tokens.make_endless(user, "script", now=timezone.now())
 
     def locked(*_: object, **__: object) -> None:
         raise OperationalError("database is locked")
