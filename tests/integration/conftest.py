@@ -40,6 +40,19 @@ def broker_down(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not transport.publish("orchestrator.sweep", "control", {})
 
 
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings) -> None:
+    """Hashing is slow on purpose, and tests hash a lot."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def plain_static_files(settings) -> None:
+    """Pages that name static files without those having been collected."""
+    storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+
+
 def client_of(role: Role | None) -> APIClient:
     """Return a client with a fresh token of a user with this role (None: a user without any)."""
     name = role or "nobody"

@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from orchestrator.models import Deployment, Event, Replica, Revision
-from orchestrator.operations import ingest, reconcile, sweep
+from orchestrator.operations import ingest, reconcile, sweep, tokens
 from tests.cluster import manifest
 from tests.integration.api.requests import apply
 from worker import protocol
@@ -37,7 +38,12 @@ PAGES = [
     "nodes/n0/",
     "jobs/",
     "events/",
+    "events/?audit=true",
     "events/EVENT/",
+    "tokens/",
+    "tokens/?user=",
+    "users/",
+    "users/admin/",
 ]
 
 
@@ -54,6 +60,8 @@ def fill(api: APIClient, first: int, last: int) -> None:
         ingest.ingest(message, now=timezone.now())
         apply(api, manifest(name=f"d{index}", replicas=2))
         apply(api, manifest(name="d0", replicas=2, version=str(index)))
+        user = User.objects.create_user(f"u{index}")
+        tokens.make_endless(user, "script", now=timezone.now())
     for pk in sweep.owed(now=timezone.now()):
         reconcile.run(pk, now=timezone.now())
 

@@ -10,9 +10,8 @@ from orchestrator.operations.accounts import Role
 
 
 @pytest.fixture(autouse=True)
-def _plain_static_files(settings):
-    storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+def _plain_static_files(plain_static_files: None) -> None:
+    """Every page here is asked for without them."""
 
 
 @pytest.fixture
