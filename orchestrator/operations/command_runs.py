@@ -89,7 +89,7 @@ async def run(
     argv: Sequence[str],
     *,
     actor: str,
-    via: str = "",
+    via: str,
     timeout_seconds: int = USUAL_SECONDS,
     clock: Callable[[], datetime] = timezone.now,
 ) -> AsyncGenerator[Item, None]:

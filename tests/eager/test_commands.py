@@ -44,7 +44,7 @@ def run(replica: str, *, most: int = 100, **options: object) -> list[Item]:
 
     async def read() -> list[Item]:
         found: list[Item] = []
-        items = await command_runs.run(replica, ARGV, actor="eve", **options)
+        items = await command_runs.run(replica, ARGV, actor="eve", via="session", **options)
         async with aclosing(items):
             async for item in items:
                 found.append(item)

@@ -31,7 +31,6 @@ def findings(home: Path, **environment: str) -> set[str]:
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        pytest.param({"KIJABI_HTTPS": "1"}, set(), id="https-is-clean"),
         pytest.param(
             {"KIJABI_HTTPS": "1", "KIJABI_BEHIND_PROXY": "1"}, set(), id="behind-a-proxy-is-clean"
         ),

@@ -73,9 +73,7 @@ async def stream(request: HttpRequest, uid: str) -> HttpResponseBase:
         seconds = whole(request.POST.get("seconds", "30"))
         argv = _split(request.POST.get("command", ""))
         actor = await borrowed(_name_of, request)
-        items = await command_runs.run(
-            uid, argv, actor=actor, via=SESSION, timeout_seconds=seconds
-        )
+        items = await command_runs.run(uid, argv, actor=actor, via=SESSION, timeout_seconds=seconds)
     except REFUSALS as error:
         return _told(sentence(error), 422)
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
