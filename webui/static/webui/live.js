@@ -84,7 +84,9 @@ function lost() {
 setInterval(() => {
   if (document.hidden || !topics.length) return;
   if (!stream) listen();
-  const isBlind = lostAt || document.body.dataset.broker === "down";
+  // A broker that hangs keeps its connections, so its return is told by nobody either.
+  const isTroubled = document.querySelector("#notices [data-trouble]");
+  const isBlind = lostAt || isTroubled || document.body.dataset.broker === "down";
   if (isBlind) refresh();
   if (lostAt && Date.now() - lostAt > 3000) {
     pill.hidden = false;
