@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shlex
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django import forms
@@ -32,7 +33,10 @@ class DeploymentForm(forms.Form):
         label=_("Port"), min_value=1, max_value=65535, required=False, help_text=_("it listens on")
     )
     command = forms.CharField(
-        label=_("Command"), required=False, help_text=_("empty: the image's own")
+        label=_("Command"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("empty: the image's own"),
     )
     variables = forms.CharField(
         label=_("Variables"),
@@ -57,12 +61,11 @@ class DeploymentForm(forms.Form):
             text = line.strip().removeprefix("export ")
             if not text or text.startswith("#"):
                 continue
-            name, equals, value = text.partition("=")
-            if not equals:
+            if "=" not in text:
                 raise forms.ValidationError(
                     _("Line %(n)d has no “=”: %(text)s"), params={"n": number, "text": text[:40]}
                 )
-            found.append({"name": name.strip(), "value": value.strip().strip("\"'")})
+            found.append(_variable(text))
         return found
 
     def clean_command(self) -> list[str]:
@@ -95,7 +98,7 @@ def initial_of(manifest: Json) -> Json:
     limits = _mapping(_mapping(container.get("resources")).get("limits"))
     ports = _list(container.get("ports")) or [{}]
     probe = _mapping(_mapping(container.get("readinessProbe")).get("httpGet"))
-    variables = [_mapping(item) for item in _list(container.get("env"))]
+    variables = [item for item in _list(container.get("env")) if _is_simple(item)]
     return {
         "name": metadata.get("name", ""),
         "namespace": metadata.get("namespace", "default"),
@@ -111,53 +114,102 @@ def initial_of(manifest: Json) -> Json:
     }
 
 
-def merged(manifest: Json, cleaned: Json) -> Json:
-    """Return the manifest with the form's fields written into it."""
-    new: Json = copy.deepcopy(manifest) or {"apiVersion": "apps/v1", "kind": "Deployment"}
-    name = cleaned["name"]
-    metadata = _child(new, "metadata")
-    metadata["name"] = name
-    if cleaned["namespace"] != "default" or "namespace" in metadata:
-        metadata["namespace"] = cleaned["namespace"]
-    spec = _child(new, "spec")
-    spec["replicas"] = cleaned["replicas"]
-    template = _child(spec, "template")
+def changed(manifest: Json, posted: Mapping[str, str]) -> set[str]:
+    """Return the fields that say something else than the manifest: only those may be written."""
+    return {
+        name
+        for name, shown in initial_of(manifest).items()
+        if name in posted and _plain(posted[name]) != _plain(shown)
+    }
+
+
+def merged(manifest: Json, cleaned: Json, fields: Collection[str]) -> Json:
+    """Return the manifest with these fields written into it; everything else stays as it was."""
     if not manifest:
-        spec["selector"] = {"matchLabels": {"app": name}}
-        template["metadata"] = {"labels": {"app": name}}
-    pod = _child(template, "spec")
-    _put(pod, "runtimeClassName", cleaned["runtime"])
-    containers = _list(pod.get("containers")) or [{}]
-    container = containers[0] = _mapping(containers[0])
-    pod["containers"] = containers
-    container.setdefault("name", "main")
-    container["image"] = cleaned["image"]
-    _put(container, "command", cleaned["command"])
-    _put(container, "env", cleaned["variables"])
-    _write_port(container, cleaned)
-    resources = _child(container, "resources")
-    limits = _child(resources, "limits")
-    _put(limits, "cpu", cleaned["cpu"])
-    _put(limits, "memory", cleaned["memory"])
-    _put(resources, "limits", limits)
-    _put(container, "resources", resources)
+        manifest, fields = _skeleton(cleaned["name"]), tuple(cleaned)
+    new = copy.deepcopy(manifest)
+    spec = _child(new, "spec")
+    if "name" in fields:
+        _child(new, "metadata")["name"] = cleaned["name"]
+    metadata = _child(new, "metadata")
+    if "namespace" in fields and (cleaned["namespace"] != "default" or "namespace" in metadata):
+        metadata["namespace"] = cleaned["namespace"]
+    if "replicas" in fields:
+        spec["replicas"] = cleaned["replicas"]
+    if set(fields) - {"name", "namespace", "replicas"}:
+        _write_pod(_child(_child(spec, "template"), "spec"), cleaned, fields)
     return new
 
 
-def _write_port(container: Json, cleaned: Json) -> None:
-    port, path = cleaned["port"], cleaned["health"]
-    ports = _list(container.get("ports")) or [{}]
-    if port:
-        ports[0] = {**_mapping(ports[0]), "containerPort": port}
-        container["ports"] = ports
-    else:
-        container.pop("ports", None)
+def _skeleton(name: str) -> Json:
+    labels = {"app": name}
+    template = {"metadata": {"labels": dict(labels)}}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {}, "spec": spec}
+
+
+def _write_pod(pod: Json, cleaned: Json, fields: Collection[str]) -> None:
+    if "runtime" in fields:
+        _put(pod, "runtimeClassName", cleaned["runtime"])
+    containers = _list(pod.get("containers")) or [{"name": "main"}]
+    container = containers[0] = _mapping(containers[0])
+    pod["containers"] = containers
+    for field, key in (("image", "image"), ("command", "command")):
+        if field in fields:
+            _put(container, key, cleaned[field])
+    if "variables" in fields:
+        hidden = [item for item in _list(container.get("env")) if not _is_simple(item)]
+        _put(container, "env", [*hidden, *cleaned["variables"]])
+    if {"port", "health"} & set(fields):
+        _write_port(container, cleaned, fields)
+    for field in {"cpu", "memory"} & set(fields):
+        resources = _child(container, "resources")
+        limits = _child(resources, "limits")
+        _put(limits, field, cleaned[field])
+        _put(resources, "limits", limits)
+        _put(container, "resources", resources)
+
+
+def _write_port(container: Json, cleaned: Json, fields: Collection[str]) -> None:
+    ports = _list(container.get("ports"))
+    before = _mapping(ports[0]).get("containerPort") if ports else None
+    if "port" in fields:
+        first = [{**_mapping(ports[0] if ports else {}), "containerPort": cleaned["port"]}]
+        _put(container, "ports", (first if cleaned["port"] else []) + ports[1:])
     probe = _mapping(container.get("readinessProbe"))
-    if path:
-        probe["httpGet"] = {**_mapping(probe.get("httpGet")), "path": path, "port": port}
-        container["readinessProbe"] = probe
-    elif "httpGet" in probe:
-        container.pop("readinessProbe")
+    asked = _mapping(probe.get("httpGet"))
+    if "health" in fields and not cleaned["health"]:
+        container.pop("readinessProbe", None)
+    elif "health" in fields:
+        port = asked.get("port", cleaned["port"])
+        port = cleaned["port"] if port == before else port
+        container["readinessProbe"] = {
+            **probe,
+            "httpGet": {**asked, "path": cleaned["health"], "port": port},
+        }
+    elif asked and asked.get("port") == before and cleaned["port"]:
+        asked["port"] = cleaned["port"]
+
+
+def _variable(text: str) -> dict[str, str]:
+    """Read `NAME=value`; a pair of quotation marks around the whole value is not part of it."""
+    name, _equals, value = text.partition("=")
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1]
+    return {"name": name.strip(), "value": value}
+
+
+def _is_simple(item: object) -> bool:
+    """Tell whether a variable reads back the same from one line; others are only in the YAML."""
+    if not isinstance(item, dict) or not isinstance(item.get("value"), str):
+        return False
+    line = f"{item.get('name')}={item['value']}"
+    return len(line.splitlines()) == 1 and _variable(line) == item and line[0] != "#"
+
+
+def _plain(value: object) -> str:
+    return str(value).replace("\r\n", "\n").strip()
 
 
 def _container(pod: Json) -> Json:

@@ -25,7 +25,7 @@ from orchestrator.operations.access import why_not
 from orchestrator.operations.deployments import GenerationConflict
 from orchestrator.queries import deployments as queries
 from orchestrator.queries import nodes
-from webui.forms import DeploymentForm, initial_of, merged
+from webui.forms import DeploymentForm, changed, initial_of, merged
 from webui.pages import MISTAKES, change, forbidden, sentence
 from webui.views.deployments import find
 
@@ -100,7 +100,11 @@ def _posted(request: HttpRequest, draft: Draft) -> Draft:
     if draft.mode == "form" and "image" in request.POST:
         draft.form = DeploymentForm(request.POST)
         if draft.form.is_valid():
-            draft.text = manifests.to_yaml(merged(_value(draft.text), draft.form.cleaned_data))
+            before = _value(draft.text)
+            fields = changed(before, request.POST)
+            if fields or not before:
+                after = merged(before, draft.form.cleaned_data, fields)
+                draft.text = manifests.to_yaml(after)
         else:
             draft.problems.append(_("The form has mistakes; they are marked below."))
     return draft
