@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polib
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.conftest import require_or_skip
@@ -61,12 +62,31 @@ def test_what_is_compiled_is_what_is_written(catalogue: polib.POFile) -> None:
             assert compiled.gettext(entry.msgid) == entry.msgstr
 
 
-def test_a_browser_that_asks_for_korean_gets_it(db: None, settings) -> None:
-    storage = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
-    page = Client().get("/login/", headers={"Accept-Language": "ko-KR,ko;q=0.9"}).content.decode()
+def test_nothing_else_is_compiled(catalogue: polib.POFile) -> None:
+    compiled = polib.mofile(str(FOLDER / "django.mo"))
+    assert {key(entry) for entry in compiled} == {key(entry) for entry in catalogue}
+
+
+def test_times_that_scripts_keep_ticking_keep_their_zero(catalogue: polib.POFile) -> None:
+    base = (ROOT / "webui/templates/webui/base.html").read_text()
+    texts = re.findall(r"data-\w+=\"{% trans '([^']*0[^']*)' %}", base)
+    assert len(texts) == 6
+    for text in texts:
+        entry = catalogue.find(text)
+        assert entry is not None
+        assert entry.msgstr.count("0") == 1, text
+
+
+@pytest.mark.parametrize(("path", "words"), [("/login/", "로그인"), ("/", "개요")])
+def test_a_browser_that_asks_for_korean_gets_it(
+    db: None, plain_static_files: None, path: str, words: str
+) -> None:
+    client = Client(headers={"Accept-Language": "ko-KR,ko;q=0.9"})
+    if path != "/login/":
+        client.force_login(User.objects.create_user("somebody", is_superuser=True))
+    page = client.get(path).content.decode()
     assert '<html lang="ko"' in page
-    assert "로그인" in page
+    assert f"<h1>{words}</h1>" in page
 
 
 def key(entry: polib.POEntry) -> tuple[str, str]:
