@@ -22,6 +22,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from orchestrator.operations.announce import CHANNEL
+from orchestrator.operations.connections import give_back
 from orchestrator.queries import sessions
 
 PATH = "/live/"
@@ -196,7 +197,14 @@ async def _refuse(send: Any) -> None:
 async def _may_listen(key: str) -> bool:
     if not key:
         return False
-    return await sync_to_async(sessions.is_logged_in, thread_sensitive=False)(key)
+    return await sync_to_async(_is_logged_in, thread_sensitive=False)(key)
+
+
+def _is_logged_in(key: str) -> bool:
+    try:
+        return sessions.is_logged_in(key)
+    finally:
+        give_back()
 
 
 def _session_key(scope: Any) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
@@ -16,7 +13,6 @@ from orchestrator.api.bodies import object_of
 from orchestrator.api.errors import plain_response
 from orchestrator.api.views import checked
 from orchestrator.operations import accounts, command_runs
-from orchestrator.operations.command_runs import Item
 from orchestrator.operations.commands import MAX_SECONDS, MAX_WORDS, USUAL_SECONDS
 from orchestrator.operations.connections import borrowed
 
@@ -68,7 +64,9 @@ async def execute(request: HttpRequest, uid: str) -> HttpResponseBase:
     except Exception as error:  # noqa: BLE001, this view has no other exception handler
         return plain_response(error, request)
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-    return StreamingHttpResponse(_lines(items), content_type=LINES, headers=headers)
+    return StreamingHttpResponse(
+        command_runs.json_lines(items), content_type=LINES, headers=headers
+    )
 
 
 def _wish(plain: HttpRequest) -> Wish:
@@ -86,9 +84,3 @@ def _wish(plain: HttpRequest) -> Wish:
         argv=words["command"],
         timeout_seconds=words["timeout_seconds"],
     )
-
-
-async def _lines(items: AsyncGenerator[Item, None]) -> AsyncIterator[bytes]:
-    async with aclosing(items):
-        async for item in items:
-            yield json.dumps(asdict(item), ensure_ascii=False).encode() + b"\n"

@@ -20,6 +20,7 @@ from orchestrator.operations import (
     command_runs,
     commands,
     deployments,
+    log_reader,
     namespaces,
     nodes,
     replicas,
@@ -59,6 +60,9 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (commands.CommandInvalid, 400, "Bad request"),
     (command_runs.BrokerUnavailable, 503, "The broker does not answer"),
     (command_runs.NodeSilent, 504, "The node does not answer"),
+    (log_reader.BrokerDown, 503, "Service Unavailable"),
+    (log_reader.NodeRefused, 502, "Bad Gateway"),
+    (log_reader.NodeSilent, 504, "Gateway Timeout"),
     (OperationalError, 503, "The database does not answer"),
     (InterfaceError, 503, "The database does not answer"),
 )

@@ -5,40 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework import exceptions
 
 from orchestrator.api.bodies import is_asked, number_of
 from orchestrator.api.errors import plain_response
 from orchestrator.api.views import checked
-from orchestrator.operations import log_reader
-from orchestrator.operations.connections import give_back
-from orchestrator.operations.log_reader import Entries, LogReader
+from orchestrator.operations.answer_stream import Entries
+from orchestrator.operations.connections import borrowed
+from orchestrator.operations.log_reader import LogReader
 from orchestrator.operations.replicas import ReplicaNotFound
 from orchestrator.queries import replicas as queries
 from orchestrator.queries.replicas import LogSource
 
 MOST_LINES = 100_000
 TEXT = "text/plain; charset=utf-8"
-
-
-class BrokerDown(exceptions.APIException):
-    """A live log travels through the broker."""
-
-    status_code = 503
-
-
-class NodeRefused(exceptions.APIException):
-    """The node answered that it cannot show the log."""
-
-    status_code = 502
-
-
-class NodeSilent(exceptions.APIException):
-    """The node did not answer in time."""
-
-    status_code = 504
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +35,7 @@ class Wish:
 async def logs(request: HttpRequest, uid: str) -> HttpResponseBase:
     """Return the latest lines (`?tail=`), those to come (`?follow=true`), or the previous run's."""
     try:
-        wish = await sync_to_async(_wish)(request, uid)
+        wish = await borrowed(_wish, request, uid)
         if wish.previous or not wish.source.is_live:
             return _kept(wish)
         return await _live(wish)
@@ -63,24 +44,21 @@ async def logs(request: HttpRequest, uid: str) -> HttpResponseBase:
 
 
 def _wish(plain: HttpRequest, uid: str) -> Wish:
-    """Check who asks and for what; the database connection is given back before any waiting."""
-    try:
-        request = checked(plain, {"GET", "HEAD"})
-        if "\x00" in uid:
-            raise ReplicaNotFound("?")
-        tail = request.query_params.get("tail", "200")
-        lines = None if tail == "all" else number_of(tail, "tail", at_most=MOST_LINES)
-        source = queries.log_source(uid)
-        if source is None:
-            raise ReplicaNotFound(uid)
-        return Wish(
-            source=source,
-            tail=lines,
-            follow=is_asked(request, "follow"),
-            previous=is_asked(request, "previous"),
-        )
-    finally:
-        give_back()
+    """Check who asks and for what."""
+    request = checked(plain, {"GET", "HEAD"})
+    if "\x00" in uid:
+        raise ReplicaNotFound("?")
+    tail = request.query_params.get("tail", "200")
+    lines = None if tail == "all" else number_of(tail, "tail", at_most=MOST_LINES)
+    source = queries.log_source(uid)
+    if source is None:
+        raise ReplicaNotFound(uid)
+    return Wish(
+        source=source,
+        tail=lines,
+        follow=is_asked(request, "follow"),
+        previous=is_asked(request, "previous"),
+    )
 
 
 def _kept(wish: Wish) -> HttpResponse:
@@ -94,14 +72,7 @@ def _kept(wish: Wish) -> HttpResponse:
 
 async def _live(wish: Wish) -> HttpResponseBase:
     reader = LogReader(wish.source, tail=wish.tail, follow=wish.follow)
-    try:
-        first = await reader.begin()
-    except log_reader.BrokerDown as error:
-        raise BrokerDown(str(error)) from None
-    except log_reader.NodeSilent as error:
-        raise NodeSilent(str(error)) from None
-    except log_reader.NodeRefused as error:
-        raise NodeRefused(str(error)) from None
+    first = await reader.begin()
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
     return StreamingHttpResponse(_text(reader, first), content_type=TEXT, headers=headers)
 

@@ -6,21 +6,20 @@ The API and the dashboard call `run`. Whoever stops reading, or leaves, ends the
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
-import redis.asyncio as redis
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from orchestrator.operations import commands
+from orchestrator.operations.answer_stream import BLOCK_MS, AnswerStream, Entries
 from orchestrator.operations.commands import USUAL_SECONDS, Command
 from orchestrator.operations.connections import borrowed
 from orchestrator.operations.events import Change
@@ -30,15 +29,12 @@ logger = logging.getLogger(__name__)
 
 FIRST_ANSWER_SECONDS = 5.0
 SILENCE_SECONDS = 15.0
-BLOCK_MS = 3000
-WANTED_SECONDS = 10
 RENEW_SECONDS = 3.0
 EXITED = CommandOutcome.EXITED.value
 FAILED = CommandOutcome.FAILED.value
 ABANDONED = CommandOutcome.ABANDONED.value
 LOST = "lost"
 OUTCOMES = (*(outcome.value for outcome in CommandOutcome), LOST)
-Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class BrokerUnavailable(Exception):
@@ -120,15 +116,20 @@ async def run(
     return stream.items(first)
 
 
+async def json_lines(items: AsyncGenerator[Item, None]) -> AsyncIterator[bytes]:
+    """Yield each item as a line of JSON; a reader that leaves ends the command."""
+    async with aclosing(items):
+        async for item in items:
+            yield json.dumps(asdict(item), ensure_ascii=False).encode() + b"\n"
+
+
 class _Stream:
     """One command on a node and the short-lived Redis stream its output comes through."""
 
     def __init__(self, command: Command, clock: Callable[[], datetime]) -> None:
         self._command = command
         self._clock = clock
-        self._key = f"commands:{command.uid}"
-        self._latest = "0"
-        self._redis = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10)
+        self._answer = AnswerStream(f"commands:{command.uid}")
         self._renewing: asyncio.Task[None] | None = None
         self._is_closed = False
 
@@ -140,11 +141,11 @@ class _Stream:
             NodeSilent: nothing came in time.
         """
         try:
-            await self._renew()
+            await self._answer.want()
             self._renewing = asyncio.create_task(self._keep_wanted())
             if not await sync_to_async(commands.send)(self._command):
                 raise BrokerUnavailable
-            first = await self._read(int(FIRST_ANSWER_SECONDS * 1000))
+            first = await self._answer.read(int(FIRST_ANSWER_SECONDS * 1000))
         except (RedisError, OSError):
             raise BrokerUnavailable from None
         if not first:
@@ -166,7 +167,7 @@ class _Stream:
                         break
                     yield item
                 else:
-                    entries = await self._read(BLOCK_MS)
+                    entries = await self._answer.read(BLOCK_MS)
                     now = asyncio.get_running_loop().time()
                     heard_at = now if entries else heard_at
                     if now - heard_at > SILENCE_SECONDS:
@@ -184,10 +185,7 @@ class _Stream:
         self._is_closed = True
         if self._renewing is not None and self._renewing is not asyncio.current_task():
             self._renewing.cancel()
-        # Both keys expire by themselves, and the node watches for that.
-        with suppress(RedisError, OSError):
-            await self._redis.delete(self._key, f"{self._key}:wanted")
-        await self._redis.aclose()
+        await self._answer.forget()
         try:
             await borrowed(
                 commands.finish,
@@ -215,18 +213,8 @@ class _Stream:
             await asyncio.sleep(RENEW_SECONDS)
             # Whoever reads meets the same error.
             with suppress(RedisError, OSError):
-                await self._renew()
+                await self._answer.want()
         await self.close(_LEFT)
-
-    async def _renew(self) -> None:
-        await self._redis.set(f"{self._key}:wanted", "1", ex=WANTED_SECONDS)
-
-    async def _read(self, wait_ms: int) -> Entries:
-        found: Any = await self._redis.xread({self._key: self._latest}, count=500, block=wait_ms)
-        entries: Entries = list(found[0][1]) if found else []
-        if entries:
-            self._latest = entries[-1][0].decode()
-        return entries
 
 
 def _items(entries: Entries) -> Iterator[Item]:

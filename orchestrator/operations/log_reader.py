@@ -1,6 +1,6 @@
-"""Read the log of a running replica: ask its node, take the answer from a short-lived Redis stream.
+"""Read the log of a running replica: ask its node, and take the answer as it comes.
 
-Asynchronous, so that a follower costs no thread here; the node's side is `worker/log_stream.py`.
+Asynchronous, so that a follower costs no thread here.
 """
 
 from __future__ import annotations
@@ -9,20 +9,15 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
-import redis.asyncio as redis
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from redis.exceptions import RedisError
 
 from orchestrator.operations import log_requests
+from orchestrator.operations.answer_stream import BLOCK_MS, AnswerStream, Entries
 from orchestrator.queries.replicas import LogSource
 
 FIRST_ANSWER_SECONDS = 5.0
-BLOCK_MS = 3000
-WANTED_SECONDS = 10
-Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 class BrokerDown(Exception):
@@ -56,8 +51,7 @@ class LogReader:
     def __init__(self, source: LogSource, *, tail: int | None, follow: bool) -> None:
         self._source, self._tail, self._follow = source, tail, follow
         self._uid = uuid.uuid4().hex
-        self._latest = "0"
-        self._redis = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10)
+        self._answer = AnswerStream(f"logs:{self._uid}")
 
     async def begin(self) -> Entries:
         """Send the request and return the first entries of the answer.
@@ -70,10 +64,10 @@ class LogReader:
         try:
             return await self._begin()
         except (RedisError, OSError):
-            await self.end()
+            await self._answer.forget()
             raise BrokerDown from None
         except BaseException:
-            await self.end()
+            await self._answer.forget()
             raise
 
     async def lines(self, entries: Entries) -> AsyncIterator[Line]:
@@ -88,24 +82,14 @@ class LogReader:
                     if b"text" in fields:
                         yield _line(fields)
                 await self._renew()
-                entries = await self._read(BLOCK_MS)
+                entries = await self._answer.read(BLOCK_MS)
                 if not entries and not self._follow:
                     yield _note("the node stopped answering; lines may be missing")
                     return
         except (RedisError, OSError):
             yield _note("the broker does not answer any more; the log ends here")
         finally:
-            await asyncio.shield(self.end())
-
-    async def end(self) -> None:
-        """Tell the node that nobody wants more, and forget what was sent."""
-        try:
-            await self._redis.delete(self._key, f"{self._key}:wanted")
-        except (RedisError, OSError):
-            # Both keys expire by themselves, and the node watches for that.
-            return
-        finally:
-            await self._redis.aclose()
+            await asyncio.shield(self._answer.forget())
 
     async def _begin(self) -> Entries:
         source = self._source
@@ -115,27 +99,16 @@ class LogReader:
         )
         if not sent:
             raise BrokerDown
-        first = await self._read(int(FIRST_ANSWER_SECONDS * 1000))
+        first = await self._answer.read(int(FIRST_ANSWER_SECONDS * 1000))
         if not first:
             raise NodeSilent(f"node {source.node} did not answer within {FIRST_ANSWER_SECONDS:g} s")
         if error := first[0][1].get(b"error"):
             raise NodeRefused(error.decode(errors="replace"))
         return first
 
-    @property
-    def _key(self) -> str:
-        return f"logs:{self._uid}"
-
     async def _renew(self) -> None:
         if self._follow:
-            await self._redis.set(f"{self._key}:wanted", "1", ex=WANTED_SECONDS)
-
-    async def _read(self, wait_ms: int) -> Entries:
-        found: Any = await self._redis.xread({self._key: self._latest}, count=500, block=wait_ms)
-        entries: Entries = list(found[0][1]) if found else []
-        if entries:
-            self._latest = entries[-1][0].decode()
-        return entries
+            await self._answer.want()
 
 
 def _line(fields: dict[bytes, bytes]) -> Line:

@@ -6,17 +6,12 @@ from importlib import import_module
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.db import connection
 from django.http import HttpRequest
 
 
 def is_logged_in(session_key: str) -> bool:
-    """Tell whether the session is that of an active user; gives its database connection back."""
+    """Tell whether the session is that of an active user."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    try:
-        user = get_user(request)
-        return bool(user.is_authenticated and user.is_active)
-    finally:
-        if not connection.in_atomic_block:
-            connection.close()
+    user = get_user(request)
+    return bool(user.is_authenticated and user.is_active)

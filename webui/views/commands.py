@@ -5,11 +5,8 @@ With scripts, `command.js` asks `stream` and shows it while it comes.
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import asdict
 
 from asgiref.sync import async_to_sync
 from django.http import (
@@ -78,14 +75,8 @@ async def stream(request: HttpRequest, uid: str) -> HttpResponseBase:
         return _told(sentence(error), 422)
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
     return StreamingHttpResponse(
-        _lines(items), content_type="application/x-ndjson", headers=headers
+        command_runs.json_lines(items), content_type="application/x-ndjson", headers=headers
     )
-
-
-async def _lines(items: AsyncGenerator[Item, None]) -> AsyncIterator[bytes]:
-    async with aclosing(items):
-        async for item in items:
-            yield json.dumps(asdict(item), ensure_ascii=False).encode() + b"\n"
 
 
 def _why_not(request: HttpRequest) -> str:

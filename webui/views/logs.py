@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.access import why_not
-from orchestrator.operations.connections import give_back
+from orchestrator.operations.connections import borrowed
 from orchestrator.operations.log_reader import BrokerDown, Line, LogReader, NodeRefused, NodeSilent
 from orchestrator.queries import replicas
 from orchestrator.queries.replicas import LogSource
@@ -190,7 +190,7 @@ async def _read(source: LogSource, tail: int) -> tuple[list[LogLine], str]:
 
 async def stream(request: HttpRequest) -> HttpResponseBase:
     """Go on with new lines of some replicas, a JSON object a line, until the reader leaves."""
-    sources, wish, refused = await sync_to_async(_wish)(request)
+    sources, wish, refused = await borrowed(_wish, request)
     if refused:
         return HttpResponse(refused, status=403, content_type="text/plain; charset=utf-8")
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
@@ -200,16 +200,13 @@ async def stream(request: HttpRequest) -> HttpResponseBase:
 
 
 def _wish(request: HttpRequest) -> tuple[list[LogSource], Filter, str]:
-    try:
-        user = getattr(request, "user", AnonymousUser())
-        if refused := why_not(user, "replica-logs", "GET"):
-            return [], Filter(), refused
-        uids = request.GET.getlist("replica")[:MOST_REPLICAS]
-        wish = Filter.read(request.GET.get("q", ""), request.GET.get("level", ""))
-        found = replicas.log_sources([uid for uid in uids if "\x00" not in uid])
-        return [source for source in found if source.is_live], wish, ""
-    finally:
-        give_back()
+    user = getattr(request, "user", AnonymousUser())
+    if refused := why_not(user, "replica-logs", "GET"):
+        return [], Filter(), refused
+    uids = request.GET.getlist("replica")[:MOST_REPLICAS]
+    wish = Filter.read(request.GET.get("q", ""), request.GET.get("level", ""))
+    found = replicas.log_sources([uid for uid in uids if "\x00" not in uid])
+    return [source for source in found if source.is_live], wish, ""
 
 
 async def _follow(sources: Sequence[LogSource], wish: Filter) -> AsyncIterator[bytes]:

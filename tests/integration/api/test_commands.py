@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from orchestrator.models import Event, Replica
 from orchestrator.operations import command_runs
 from orchestrator.operations.accounts import Role
+from orchestrator.operations.answer_stream import AnswerStream
 from tests import broker
 from tests.cluster import Cluster, manifest
 from tests.integration.api.requests import post
@@ -220,7 +221,7 @@ def test_the_broker_may_vanish_while_it_runs(cluster: Cluster, replica: Replica,
         raise RedisError
 
     def go_on(_item: dict) -> bool:
-        monkeypatch.setattr(command_runs._Stream, "_read", lost)
+        monkeypatch.setattr(AnswerStream, "read", lost)
         return True
 
     cluster.runtime.exec_pieces[ARGV] = [("stdout", b"first\n")]

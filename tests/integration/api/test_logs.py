@@ -13,6 +13,7 @@ from django.utils import timezone
 from orchestrator.models import Replica
 from orchestrator.operations import log_reader
 from orchestrator.operations.accounts import Role
+from orchestrator.operations.answer_stream import AnswerStream
 from tests import broker
 from tests.cluster import Cluster, manifest
 from tests.integration.conftest import client_of
@@ -176,7 +177,7 @@ def test_the_broker_may_vanish_while_reading(replica: Replica, container: str, n
         raise redis.ConnectionError
 
     def go_on(lines: list[bytes]) -> bool:
-        monkeypatch.setattr(log_reader.LogReader, "_read", lost)
+        monkeypatch.setattr(AnswerStream, "read", lost)
         return len(lines) < 10
 
     status, lines = read(replica.uid, "?follow=true", on_line=go_on)
