@@ -17,19 +17,24 @@ THEMES = ("light", "dark")
 _troubles = lazy(trouble.present, list)
 
 
+def places() -> list[tuple[str, str]]:
+    """Return the words and addresses of the main pages."""
+    return [
+        (_("Overview"), reverse("webui:overview")),
+        (_("Deployments"), reverse("webui:deployments")),
+        (_("Nodes"), reverse("webui:nodes")),
+        (_("Jobs"), reverse("webui:jobs")),
+        (_("Events"), reverse("webui:events")),
+    ]
+
+
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Return what base.html shows around every page."""
     theme = request.COOKIES.get("theme", "")
     return {
         "places": [
             {"url": url, "words": words, "current": _is_at(request.path, url)}
-            for url, words in (
-                (reverse("webui:overview"), _("Overview")),
-                (reverse("webui:deployments"), _("Deployments")),
-                (reverse("webui:nodes"), _("Nodes")),
-                (reverse("webui:jobs"), _("Jobs")),
-                (reverse("webui:events"), _("Events")),
-            )
+            for words, url in places()
         ],
         "theme": theme if theme in THEMES else "",
         "keys": "off" if request.COOKIES.get("keys") == "off" else "",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -28,6 +28,7 @@ from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
 
 View = Callable[..., HttpResponse]
+Record = TypeVar("Record")
 Act = Callable[..., str | HttpResponse]
 PAGE_SIZE = 25
 # What a person can cause; each says in one sentence what was wrong.
@@ -119,10 +120,22 @@ def paged(request: HttpRequest, rows: Rows[Any], size: int = PAGE_SIZE) -> Page[
     return Paginator(listed, size).get_page(request.GET.get("page"))
 
 
-def wanted(request: HttpRequest, *names: str) -> dict[str, str]:
-    """Return the filters in the address, without the empty ones."""
-    found = {name: request.GET.get(name, "").strip()[:200] for name in names}
-    return {name: value.replace("\x00", "") for name, value in found.items() if value}
+def wanted(request: HttpRequest, *names: str, **choices: Collection[str]) -> dict[str, str]:
+    """Return the filters in the address, without the empty ones and those that are no choice."""
+    given = {name: request.GET.get(name, "").strip()[:200] for name in (*names, *choices)}
+    plain = {name: value.replace("\x00", "") for name, value in given.items() if value}
+    return {k: value for k, value in plain.items() if k not in choices or value in choices[k]}
+
+
+def found(record: Record | None, sentence: str) -> Record:
+    """Return what was looked up; answer 404 with the sentence when there is none.
+
+    Raises:
+        Http404: there is none.
+    """
+    if record is None:
+        raise Http404(sentence)
+    return record
 
 
 def show(

@@ -11,7 +11,6 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from orchestrator.operations import tokens, users
-from orchestrator.operations.access import why_not
 from orchestrator.operations.accounts import Role, role_of
 from orchestrator.queries import accounts as queries
 from webui.pages import act, change, page, show
@@ -79,7 +78,6 @@ def user_list(request: HttpRequest) -> HttpResponse:
     context = {
         "users": queries.users(),
         "roles": [role.value for role in Role],
-        "refused": why_not(request.user, "users"),
         "made": request.session.pop("made_password", None),
     }
     return show(request, "users", context, topics="")

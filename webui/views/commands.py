@@ -10,7 +10,6 @@ from contextlib import aclosing
 
 from asgiref.sync import async_to_sync
 from django.http import (
-    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
@@ -26,7 +25,7 @@ from orchestrator.operations.commands import CommandInvalid
 from orchestrator.operations.connections import borrowed
 from orchestrator.queries import replicas
 from webui import presenters
-from webui.pages import MISTAKES, act, sentence, show
+from webui.pages import MISTAKES, act, found, sentence, show
 from webui.views.acts import whole
 
 # Somebody without scripts waits for the whole answer.
@@ -37,9 +36,7 @@ REFUSALS = (*MISTAKES, CommandInvalid, BrokerUnavailable, NodeSilent, ValueError
 @act("replica-exec")
 def run(request: HttpRequest, uid: str) -> HttpResponse:
     """Run the command and show what it said."""
-    record = replicas.get(uid)
-    if record is None:
-        raise Http404(f'replica "{uid}" does not exist')
+    record = found(replicas.get(uid), f'replica "{uid}" does not exist')
     text = request.POST.get("command", "")
     items: list[Item] = []
     refused = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from orchestrator.core.plan import DeploymentPhase
 from orchestrator.manifests import deployment as manifests
@@ -13,7 +13,7 @@ from orchestrator.queries import deployments, events, overview, replicas
 from orchestrator.queries.deployments import DeploymentRecord
 from webui import presenters
 from webui.explain import next_steps
-from webui.pages import page, paged, show, wanted
+from webui.pages import found, page, paged, show, wanted
 from webui.pictures import replicas_over_time
 
 MOST_TILES = 120
@@ -22,9 +22,7 @@ MOST_TILES = 120
 @page("deployments")
 def index(request: HttpRequest) -> HttpResponse:
     """List deployments, filtered and page by page."""
-    filters = wanted(request, "search", "phase", "namespace")
-    if filters.get("phase") not in {None, *DeploymentPhase}:
-        filters.pop("phase")
+    filters = wanted(request, "search", "namespace", phase=tuple(DeploymentPhase))
     counts = overview.phase_counts(filters)
     context = {
         "page": paged(request, deployments.select(filters)),
@@ -37,22 +35,23 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def find(namespace: str, name: str) -> DeploymentRecord:
     """Return one deployment, or answer 404."""
-    record = deployments.get(namespace, name)
-    if record is None:
-        raise Http404(f'deployment "{name}" does not exist in namespace "{namespace}"')
-    return record
+    sentence = f'deployment "{name}" does not exist in namespace "{namespace}"'
+    return found(deployments.get(namespace, name), sentence)
 
 
-def _show(request: HttpRequest, tab: str, record: DeploymentRecord, **more: Any) -> HttpResponse:
-    context = {
+def frame_of(tab: str, record: DeploymentRecord) -> dict[str, Any]:
+    """Return what every page of a deployment shows around its own part."""
+    return {
         "deployment": record,
         "tab": tab,
         "look": presenters.of_deployment(record),
         "rolling": presenters.is_rolling(record),
-        **more,
     }
+
+
+def _show(request: HttpRequest, tab: str, record: DeploymentRecord, **more: Any) -> HttpResponse:
     topic = deployment_topic(record.namespace, record.name)
-    return show(request, f"deployment_{tab}", context, topics=topic)
+    return show(request, f"deployment_{tab}", {**frame_of(tab, record), **more}, topics=topic)
 
 
 @page("deployment")

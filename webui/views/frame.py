@@ -1,10 +1,10 @@
-"""What belongs to the frame: search, tastes, the first sample, and the pages of failures."""
+"""What belongs to the frame: search, tastes, and the first sample."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import check_for_language
 from django.utils.translation import gettext as _
@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from orchestrator.manifests.manifest import parse
 from orchestrator.operations import applying
 from orchestrator.queries import deployments, nodes
+from webui.context import places
 from webui.pages import act, back, change, page, show, wanted
 
 YEAR_SECONDS = 365 * 24 * 3600
@@ -48,15 +49,10 @@ spec:
 def search(request: HttpRequest) -> HttpResponse:
     """Find deployments, nodes and pages by a part of their name."""
     text = wanted(request, "q").get("q", "")
-    pages = [
-        (_("Overview"), reverse("webui:overview")),
-        (_("Deployments"), reverse("webui:deployments")),
-        (_("New deployment"), reverse("webui:new")),
-        (_("Nodes"), reverse("webui:nodes")),
-        (_("Jobs"), reverse("webui:jobs")),
-        (_("Events"), reverse("webui:events")),
-        (_("Account and tokens"), reverse("webui:account")),
-    ]
+    overview, listed, *others = places()
+    new = (_("New deployment"), reverse("webui:new"))
+    account = (_("Account and tokens"), reverse("webui:account"))
+    pages = [overview, listed, new, *others, account]
     context = {
         "text": text,
         "deployments": deployments.select({"search": text})[:FOUND],
@@ -69,20 +65,15 @@ def search(request: HttpRequest) -> HttpResponse:
 @require_POST
 def taste(request: HttpRequest) -> HttpResponse:
     """Remember colours, keys and language in cookies, so that the first paint is right."""
-    answer = back(request)
-    for name in ("theme", "keys"):
-        answer.set_cookie(
-            name,
-            request.POST.get(name, "")[:10],
-            max_age=YEAR_SECONDS,
-            samesite="Lax",
-            secure=settings.SESSION_COOKIE_SECURE,
-        )
+    cookies = {name: request.POST.get(name, "")[:10] for name in ("theme", "keys")}
     language = request.POST.get("language", "")
     if language and check_for_language(language):
+        cookies[settings.LANGUAGE_COOKIE_NAME] = language
+    answer = back(request)
+    for name, value in cookies.items():
         answer.set_cookie(
-            settings.LANGUAGE_COOKIE_NAME,
-            language,
+            name,
+            value,
             max_age=YEAR_SECONDS,
             samesite="Lax",
             secure=settings.SESSION_COOKIE_SECURE,
@@ -95,10 +86,3 @@ def sample(request: HttpRequest) -> HttpResponse:
     """Deploy the sample: a small web server in sandboxes, which needs no image."""
     applying.apply(parse(SAMPLE.encode()), change(request))
     return redirect("webui:deployment", "default", "hello")
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Say what does not exist."""
-    why = str(exception.args[0]) if exception.args and isinstance(exception.args[0], str) else ""
-    context = {"title": "404", "why": why or _("This page does not exist.")}
-    return render(request, "webui/problem.html", context, status=404)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.access import why_not
@@ -26,8 +26,8 @@ from orchestrator.operations.log_reader import BrokerDown, Line, LogReader, Node
 from orchestrator.queries import replicas
 from orchestrator.queries.replicas import LogSource
 from webui import presenters
-from webui.pages import page, show, wanted
-from webui.views.deployments import find
+from webui.pages import found, page, show, wanted
+from webui.views.deployments import find, frame_of
 
 LINES = 500
 # How far back a link to a moment is looked for, in lines of all replicas together.
@@ -85,10 +85,7 @@ def deployment(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     rows = replicas.select({"namespace": namespace, "deployment": name})[:MOST_REPLICAS]
     chosen = [row.uid for row in rows if row.uid in request.GET.getlist("replica")]
     context = {
-        "deployment": record,
-        "tab": "logs",
-        "look": presenters.of_deployment(record),
-        "rolling": presenters.is_rolling(record),
+        **frame_of("logs", record),
         "choices": rows,
         **_shown(request, chosen or [row.uid for row in rows], chosen),
     }
@@ -98,9 +95,7 @@ def deployment(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
 @page("replica-logs")
 def replica(request: HttpRequest, uid: str) -> HttpResponse:
     """Show the log of one replica, of this run or of the one before."""
-    record = replicas.get(uid)
-    if record is None:
-        raise Http404(f'replica "{uid}" does not exist')
+    record = found(replicas.get(uid), f'replica "{uid}" does not exist')
     context = {
         "replica": record,
         "look": presenters.of_replica(record),
@@ -138,12 +133,10 @@ def _shown(request: HttpRequest, uids: list[str], chosen: list[str]) -> dict[str
         "notes": notes,
         "q": query.get("q", ""),
         "level": wish.level,
-        "levels": LEVELS,
         "previous": previous,
         "moment": moment,
         "chosen": chosen,
         "uids": uids,
-        "most": LINES,
     }
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.announce import deployment_topic
 from orchestrator.queries import events, jobs, nodes, replicas
 from webui import presenters
-from webui.pages import page, paged, show, wanted
+from webui.pages import found, page, paged, show, wanted
 
 BESIDE = 10
 
@@ -16,9 +16,7 @@ BESIDE = 10
 @page("replica")
 def replica(request: HttpRequest, uid: str) -> HttpResponse:
     """Show one replica: verdict, facts, its kept log, what happened to it."""
-    record = replicas.get(uid)
-    if record is None:
-        raise Http404(f'replica "{uid}" does not exist')
+    record = found(replicas.get(uid), f'replica "{uid}" does not exist')
     source = replicas.log_source(uid)
     context = {
         "replica": record,
@@ -41,9 +39,7 @@ def node_list(request: HttpRequest) -> HttpResponse:
 @page("node")
 def node(request: HttpRequest, name: str) -> HttpResponse:
     """Show one node and what runs there."""
-    record = nodes.get(name)
-    if record is None:
-        raise Http404(f'node "{name}" does not exist')
+    record = found(nodes.get(name), f'node "{name}" does not exist')
     context = {
         "node": record,
         "look": presenters.of_node(record),
@@ -57,9 +53,8 @@ def node(request: HttpRequest, name: str) -> HttpResponse:
 @page("jobs")
 def job_list(request: HttpRequest) -> HttpResponse:
     """List jobs with their states, attempts and times."""
-    filters = wanted(request, "state", "node", "namespace", "deployment", "replica")
-    if filters.get("state") not in {None, *jobs.STATES}:
-        filters.pop("state")
+    names = ("node", "namespace", "deployment", "replica")
+    filters = wanted(request, *names, state=jobs.STATES)
     context = {
         "page": paged(request, jobs.select(filters), 50),
         "filters": filters,
@@ -71,9 +66,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
 @page("jobs")
 def job(request: HttpRequest, uid: str) -> HttpResponse:
     """Show one job: who asked, what came of it, and when."""
-    record = jobs.get(uid)
-    if record is None:
-        raise Http404(f'job "{uid}" does not exist')
+    record = found(jobs.get(uid), f'job "{uid}" does not exist')
     steps = [
         (_("asked for"), record.created_at),
         (_("sent"), record.sent_at),
@@ -87,10 +80,8 @@ def job(request: HttpRequest, uid: str) -> HttpResponse:
 @page("events")
 def event_list(request: HttpRequest) -> HttpResponse:
     """List everything that happened, the system's and people's acts in one timeline."""
-    filters = wanted(request, "search", "severity", "namespace", "deployment", "node", "people")
-    filters.update(wanted(request, "actor"))
-    if filters.get("severity") not in {None, *events.SEVERITIES}:
-        filters.pop("severity")
+    names = ("search", "namespace", "deployment", "node", "people", "actor")
+    filters = wanted(request, *names, severity=events.SEVERITIES)
     context = {"page": paged(request, events.select(filters), 50), "filters": filters}
     # A list of the past: new rows would push what somebody reads away from under the eyes.
     is_latest = request.GET.get("page", "1") == "1"
@@ -100,9 +91,7 @@ def event_list(request: HttpRequest) -> HttpResponse:
 @page("event")
 def event(request: HttpRequest, pk: int) -> HttpResponse:
     """Show one event and the chain of what caused it."""
-    record = events.get(pk)
-    if record is None:
-        raise Http404(f"event {pk} does not exist")
+    record = found(events.get(pk), f"event {pk} does not exist")
     context = {
         "event": record,
         "look": presenters.of_event(record),
