@@ -51,14 +51,16 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
             return Pass(outcome=Outcome.CONFLICT if exists else Outcome.GONE)
         revisions = list(deployment.revisions.order_by("number"))
         plan = make_plan(snapshots.load(deployment, revisions, now=now))
+        before = _shown(deployment)
         execution = Execution(deployment, revisions, now)
         execution.carry_out(plan.actions)
-        if plan.actions or _shown(deployment) != _planned(plan):
+        if not execution.finished:
+            _remember(deployment, plan, rolled_back=execution.rolled_back)
+        if plan.actions or _shown(deployment) != before:
             topic = announce.deployment_topic(deployment.namespace_id, deployment.name)
             announce.changed(topic)
         if execution.finished:
             return Pass(outcome=Outcome.GONE, actions=len(plan.actions))
-        _remember(deployment, plan, rolled_back=execution.rolled_back)
         transaction.on_commit(lambda: dispatch.send(execution.jobs, now=now))
         if execution.rolled_back:
             transaction.on_commit(lambda: dispatch.nudge(deployment_id))
@@ -73,18 +75,6 @@ def _shown(deployment: Deployment) -> tuple[object, ...]:
         deployment.updated_replicas,
         deployment.ready_replicas,
         deployment.available_replicas,
-    )
-
-
-def _planned(plan: Plan) -> tuple[object, ...]:
-    verdict = plan.verdict
-    return (
-        verdict.phase,
-        verdict.message,
-        verdict.replicas,
-        verdict.updated,
-        verdict.ready,
-        verdict.available,
     )
 
 

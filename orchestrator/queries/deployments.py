@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,7 +13,6 @@ from django.db.models.fields.json import KeyTransform
 
 from orchestrator.core.spec import DeploymentSpec
 from orchestrator.manifests import deployment as manifests
-from orchestrator.manifests.schema import TEMPLATE
 from orchestrator.models import Deployment, Revision
 from orchestrator.queries.rows import Rows
 
@@ -48,9 +48,9 @@ class DeploymentRecord:
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RevisionRecord:
-    """One revision; `diff` is against the revision before it, as YAML."""
+    """One revision; `earlier` is the template of the one before it, None for the first."""
 
     number: int
     image: str
@@ -63,7 +63,14 @@ class RevisionRecord:
     completed_at: datetime | None
     failed_at: datetime | None
     template: dict[str, Any]
-    diff: str
+    earlier: dict[str, Any] | None
+
+    @cached_property
+    def diff(self) -> str:
+        """Return what changed against the revision before, as YAML; made when it is asked for."""
+        if self.earlier is None:
+            return ""
+        return manifests.diff_of_templates(self.earlier, self.template)
 
 
 def select(
@@ -155,17 +162,11 @@ def revisions(namespace: str, name: str) -> list[RevisionRecord] | None:
             completed_at=revision.completed_at,
             failed_at=revision.failed_at,
             template=revision.template,
-            diff=_diff(earlier, revision),
+            earlier=earlier.template if earlier is not None else None,
         )
         for earlier, revision in zip(before, rows, strict=True)
     ]
     return found[::-1]
-
-
-def _diff(earlier: Revision | None, revision: Revision) -> str:
-    if earlier is None:
-        return ""
-    return manifests.diff_lines(earlier.template, revision.template, TEMPLATE)
 
 
 def _find(namespace: str, name: str) -> Deployment | None:

@@ -135,9 +135,19 @@ def _shown(request: HttpRequest, uids: list[str], chosen: list[str]) -> dict[str
         "level": wish.level,
         "previous": previous,
         "moment": moment,
+        "around": _around(request),
         "chosen": chosen,
         "uids": uids,
     }
+
+
+def _around(request: HttpRequest) -> str:
+    """Return the begin of a link to a moment: this page's query, up to the moment itself."""
+    query = request.GET.copy()
+    query.pop("page", None)
+    query.pop("at", None)
+    text = query.urlencode()
+    return f"?{text}&at=" if text else "?at="
 
 
 def _moment(text: str) -> datetime | None:
