@@ -5,12 +5,35 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.utils import timezone
+from django.utils import timezone, translation
 from rest_framework.test import APIClient
 
+from orchestrator.models import Replica
 from orchestrator.operations import namespaces, tokens, transport
 from orchestrator.operations.accounts import Role
+from tests import broker
 from tests import cluster as clusters
+
+
+@pytest.fixture(autouse=True)
+def own_language() -> Iterator[None]:
+    """A page asked for in Korean leaves its language to the thread."""
+    with translation.override(None):
+        yield
+
+
+@pytest.fixture(scope="module")
+def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a broker that no other module uses."""
+    with broker.running(tmp_path_factory.mktemp("broker")) as url:
+        yield url
+
+
+@pytest.fixture
+def replica(cluster: clusters.Cluster) -> Replica:
+    """The only replica there is."""
+    cluster.apply(clusters.manifest(replicas=1))
+    return cluster.live()[0]
 
 
 @pytest.fixture

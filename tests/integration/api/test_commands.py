@@ -17,8 +17,7 @@ from orchestrator.models import Event, Replica
 from orchestrator.operations import command_runs
 from orchestrator.operations.accounts import Role
 from orchestrator.operations.answer_stream import AnswerStream
-from tests import broker
-from tests.cluster import Cluster, manifest
+from tests.cluster import Cluster
 from tests.integration.api.requests import post
 from tests.integration.conftest import client_of
 from worker import command_stream, commands
@@ -27,18 +26,6 @@ from worker.runtimes.base import ExecResult
 
 ARGV = ("ls", "-l", "my file")
 LS = {"command": list(ARGV), "timeout_seconds": 1}
-
-
-@pytest.fixture(scope="module")
-def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with broker.running(tmp_path_factory.mktemp("broker")) as url:
-        yield url
-
-
-@pytest.fixture
-def replica(cluster: Cluster) -> Replica:
-    cluster.apply(manifest(replicas=1))
-    return cluster.live()[0]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -14,23 +14,10 @@ from orchestrator.models import Replica
 from orchestrator.operations import log_reader
 from orchestrator.operations.accounts import Role
 from orchestrator.operations.answer_stream import AnswerStream
-from tests import broker
-from tests.cluster import Cluster, manifest
+from tests.cluster import Cluster
 from tests.integration.conftest import client_of
 from worker import protocol
 from worker.log_stream import LogStreams
-
-
-@pytest.fixture(scope="module")
-def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with broker.running(tmp_path_factory.mktemp("broker")) as url:
-        yield url
-
-
-@pytest.fixture
-def replica(cluster: Cluster) -> Replica:
-    cluster.apply(manifest(replicas=1))
-    return cluster.live()[0]
 
 
 @pytest.fixture

@@ -19,13 +19,6 @@ from webui.live import LiveStream, Subscription
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(scope="module")
-def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("live")
-    with broker.running(folder) as url:
-        yield url
-
-
 @pytest.fixture
 def publish(broker_url: str, settings) -> Iterator[Callable[[str], None]]:
     settings.REDIS_URL = broker_url

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from orchestrator.launch import broker as embedded
+from tests import broker as brokers
 from tests.machine import Machine
 
 
@@ -23,14 +21,8 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.fixture(scope="session")
 def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a broker that nothing else uses."""
-    url, command = embedded.prepare(tmp_path_factory.mktemp("broker"))
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            with redis.Redis.from_url(url) as client:
-                await_answer(client)
-            yield url
-        finally:
-            process.kill()
+    with brokers.running(tmp_path_factory.mktemp("broker")) as url:
+        yield url
 
 
 @pytest.fixture
@@ -39,15 +31,3 @@ def broker(broker_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(broker_url, decode_responses=True) as client:
         client.flushall()
         yield client
-
-
-def await_answer(client: redis.Redis) -> None:
-    """Wait until the broker is up."""
-    for _ in range(250):
-        try:
-            client.ping()
-        except redis.ConnectionError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError("the broker does not answer")
