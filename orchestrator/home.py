@@ -9,6 +9,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def is_on(name: str) -> bool:
+    """Tell whether a variable of the environment switches something on."""
+    return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+
+
 def state_folder() -> Path:
     """Return the folder that holds everything this installation knows."""
     return Path(os.environ.get("KIJABI_HOME", ROOT / ".kijabi")).resolve()

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import dj_database_url
 
-from orchestrator.home import read_or_create_secret, state_folder
+from orchestrator.home import is_on, read_or_create_secret, state_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = state_folder()
-
-
-def _flag(name: str) -> bool:
-    return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
 
 
 def _list(name: str, default: str) -> list[str]:
@@ -23,8 +19,8 @@ def _list(name: str, default: str) -> list[str]:
 
 SECRET_KEY = os.environ.get("SECRET_KEY") or read_or_create_secret(HOME / "secret-key", 50)
 CLUSTER_ID = os.environ.get("KIJABI_CLUSTER") or read_or_create_secret(HOME / "cluster-id", 8)
-DEBUG = _flag("KIJABI_DEBUG")
-HTTPS = _flag("KIJABI_HTTPS")
+DEBUG = is_on("KIJABI_DEBUG")
+HTTPS = is_on("KIJABI_HTTPS")
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "*")
 CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS", "")
 
@@ -127,6 +123,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_COOKIE_SECURE = HTTPS
+CSRF_FAILURE_VIEW = "webui.views.frame.csrf_failure"
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_SECURE = HTTPS
@@ -140,7 +137,7 @@ SECURE_HSTS_PRELOAD = HTTPS
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-if _flag("KIJABI_BEHIND_PROXY"):
+if is_on("KIJABI_BEHIND_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 

@@ -12,15 +12,16 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from http import cookies
 from typing import Any
 from urllib.parse import parse_qs
 
 import redis.asyncio as redis
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.http.cookie import parse_cookie
 from redis.exceptions import RedisError
 
+from orchestrator.operations.access import why_not
 from orchestrator.operations.announce import CHANNEL
 from orchestrator.operations.connections import give_back
 from orchestrator.queries import sessions
@@ -197,12 +198,12 @@ async def _refuse(send: Any) -> None:
 async def _may_listen(key: str) -> bool:
     if not key:
         return False
-    return await sync_to_async(_is_logged_in, thread_sensitive=False)(key)
+    return await sync_to_async(_may_look, thread_sensitive=False)(key)
 
 
-def _is_logged_in(key: str) -> bool:
+def _may_look(key: str) -> bool:
     try:
-        return sessions.is_logged_in(key)
+        return not why_not(sessions.user_of(key), "deployments", "GET")
     finally:
         give_back()
 
@@ -212,11 +213,8 @@ def _session_key(scope: Any) -> str:
     # A page of another site must not be able to count what happens here.
     if headers.get(b"sec-fetch-site", b"same-origin") not in {b"same-origin", b"none"}:
         return ""
-    jar = cookies.SimpleCookie()
-    with suppress(cookies.CookieError):
-        jar.load(headers.get(b"cookie", b"").decode("latin-1"))
-    morsel = jar.get(settings.SESSION_COOKIE_NAME)
-    return morsel.value if morsel is not None else ""
+    cookies = parse_cookie(headers.get(b"cookie", b"").decode("latin-1"))
+    return cookies.get(settings.SESSION_COOKIE_NAME, "")
 
 
 def _topics(scope: Any) -> list[str]:

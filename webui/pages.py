@@ -8,12 +8,18 @@ from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Page, Paginator
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+)
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_GET, require_POST
+from django.utils.translation import gettext as _
 
 from orchestrator.manifests.problems import ManifestInvalid
 from orchestrator.operations.access import why_not
@@ -26,11 +32,13 @@ from orchestrator.operations.deployments import (
 from orchestrator.operations.events import Change
 from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
+from webui import repeats
 
 View = Callable[..., HttpResponse]
 Record = TypeVar("Record")
 Act = Callable[..., str | HttpResponse]
 PAGE_SIZE = 25
+LOOKING = ("GET", "HEAD")
 # What a person can cause; each says in one sentence what was wrong.
 MISTAKES = (
     LookupError,
@@ -46,10 +54,11 @@ def page(address: str) -> Callable[[View], View]:
     """Return a decorator for a view that only shows; `address` is its row in the table of roles."""
 
     def decorate(view: View) -> View:
-        @require_GET
         @login_required
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method not in LOOKING:
+                return wrong_method(request, LOOKING)
             if refused := why_not(request.user, address, "GET"):
                 return forbidden(request, refused)
             return view(request, *args, **kwargs)
@@ -62,18 +71,22 @@ def page(address: str) -> Callable[[View], View]:
 def act(address: str, method: str = "POST") -> Callable[[Act], View]:
     """Return a decorator for a form's target: role, then the act, then back to where one was.
 
-    The view returns the sentence that tells what was done, or a response of its own.
+    The view returns the sentence that tells what was done, or a response of its own. A form that
+    is sent twice is carried out once.
     """
 
     def decorate(view: Act) -> View:
-        @require_POST
-        @login_required
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method != "POST":
+                return wrong_method(request, ["POST"])
+            if not request.user.is_authenticated:
+                messages.error(request, _("Your login had ended; nothing was done."))
+                return redirect_to_login(origin(request))
             if refused := why_not(request.user, address, method):
                 return forbidden(request, refused)
             try:
-                done = view(request, *args, **kwargs)
+                done = repeats.once(request, lambda: view(request, *args, **kwargs))
             except MISTAKES as error:
                 messages.error(request, sentence(error))
                 return back(request)
@@ -95,16 +108,33 @@ def change(request: HttpRequest) -> Change:
 
 
 def back(request: HttpRequest) -> HttpResponse:
-    """Go where the form says it came from; only ever to a page of ours."""
+    """Go where the form says it came from."""
+    return HttpResponseRedirect(origin(request))
+
+
+def origin(request: HttpRequest) -> str:
+    """Return where the form says it came from; only ever a page of ours."""
     wanted = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
-        wanted = "/"
-    return HttpResponseRedirect(wanted)
+    return wanted if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) else "/"
+
+
+def wrong_method(request: HttpRequest, allowed: Collection[str]) -> HttpResponse:
+    """Say that an address is not for this."""
+    why = _("This address only takes what a button of a page sends; nothing was done.")
+    answer = problem(request, 405, why)
+    answer.headers["Allow"] = ", ".join(allowed)
+    return answer
 
 
 def forbidden(request: HttpRequest, why: str) -> HttpResponse:
     """Say why somebody may not do this."""
-    return render(request, "webui/problem.html", {"title": "403", "why": why}, status=403)
+    return problem(request, 403, why)
+
+
+def problem(request: HttpRequest, status: int, why: str) -> HttpResponse:
+    """Answer with a page that says in one sentence what is wrong."""
+    context = {"title": str(status), "why": why}
+    return render(request, "webui/problem.html", context, status=status)
 
 
 def sentence(error: Exception) -> str:

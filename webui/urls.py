@@ -54,6 +54,7 @@ urlpatterns = [
     path("account/tokens/<int:pk>/revoke/", account.revoke_token, name="revoke-token"),
     path("users/", account.user_list, name="users"),
     path("users/save/", account.save_user, name="save-user"),
+    path("users/new/", account.make_user, name="make-user"),
     path("login/", Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
 ]

@@ -16,7 +16,7 @@ import urllib.request
 from contextlib import nullcontext
 from pathlib import Path
 
-from orchestrator.home import ROOT, read_or_create_secret, state_folder
+from orchestrator.home import ROOT, is_on, read_or_create_secret, state_folder
 from orchestrator.launch import broker, environment, locks
 from orchestrator.launch.environment import Unready
 from orchestrator.launch.locks import OnlyOne
@@ -133,6 +133,9 @@ def _web_child(home: Path, shared: dict[str, str], options: argparse.Namespace) 
     command = [environment.python(), "-m", "uvicorn", "orchestrator.asgi:application"]
     command += ["--host", options.host, "--port", str(options.port), "--no-access-log"]
     command += ["--timeout-graceful-shutdown", "3", "--app-dir", str(ROOT)]
+    if not is_on("KIJABI_BEHIND_PROXY"):
+        # Else whoever asks could state any address as theirs, and never have to wait for a login.
+        command += ["--no-proxy-headers"]
     return Child("web", command, shared, home / "logs/web.log")
 
 

@@ -44,6 +44,11 @@ def role_of(user: User) -> Role | None:
     return min(held, token.role, key=RANK.__getitem__)
 
 
+def roles_up_to(highest: Role | None) -> list[Role]:
+    """Return a role and those below it."""
+    return [role for role in Role if highest is not None and RANK[role] <= RANK[highest]]
+
+
 def own_role(user: User) -> Role | None:
     """Return the role of the user, whatever they came through; None means none at all."""
     if not user.is_authenticated or not user.is_active:

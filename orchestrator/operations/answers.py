@@ -38,4 +38,9 @@ def keep(row: IdempotentAnswer, *, status: int, body: Any) -> None:
     """Keep the answer in the claimed row."""
     row.status = status
     row.body = json.loads(json.dumps(body, cls=DjangoJSONEncoder))
-    row.save(update_fields=["status", "body"])
+    row.save(update_fields=["status", "body", "created_at"])
+
+
+def forget(row: IdempotentAnswer) -> None:
+    """Give the key up: the request is to be tried again."""
+    row.delete()

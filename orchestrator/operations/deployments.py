@@ -192,16 +192,22 @@ def rollback(
     *,
     to_revision: int | None = None,
     generation: int | None = None,
+    resume: bool = False,
 ) -> Deployment:
     """Return to an earlier template, as a new revision; by default the latest that completed.
 
+    `resume` lets a paused deployment go on as well: both happen or neither.
+
     Raises:
-        DeploymentBusy: it is paused.
+        DeploymentBusy: it is paused, and stays so.
         RevisionNotFound: there is nothing to go back to.
     """
     with transaction.atomic():
         deployment = lock(namespace, name)
         _check_generation(deployment, generation)
+        if deployment.paused and resume:
+            resumed = _with_paused(deployment.manifest, paused=False)
+            _save(deployment, from_object(resumed), change, "resume")
         if deployment.paused:
             raise DeploymentBusy(f"{deployment} is paused; resume it before rolling back")
         roll_back(deployment, change, to_revision=to_revision)

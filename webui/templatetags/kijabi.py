@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.access import why_not
-from webui import presenters
+from webui import presenters, repeats
 from webui.presenters import Look
 
 register = template.Library()
@@ -103,6 +103,14 @@ def size(number: int) -> str:
             return f"{value:.0f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+@register.simple_tag
+def once() -> SafeString:
+    """Return the field by which a form that is sent twice is carried out once."""
+    return format_html(
+        '<input type="hidden" name="{}" value="{}">', repeats.FIELD, repeats.new_word()
+    )
 
 
 @register.simple_tag(takes_context=True)

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from orchestrator.operations import tokens, users
-from orchestrator.operations.accounts import Role, role_of
+from orchestrator.operations.accounts import Role, role_of, roles_up_to
 from orchestrator.queries import accounts as queries
 from webui.pages import act, change, page, show
 from webui.views.acts import Mistyped, whole
@@ -29,6 +29,7 @@ def _index(request: HttpRequest, form: PasswordChangeForm) -> HttpResponse:
         "form": form,
         "tokens": queries.tokens(user),
         "role": role_of(user),
+        "roles": roles_up_to(role_of(user)),
         "made": request.session.pop("made_token", ""),
     }
     return show(request, "account", context, topics="")
@@ -85,23 +86,40 @@ def user_list(request: HttpRequest) -> HttpResponse:
 
 @act("users")
 def save_user(request: HttpRequest) -> HttpResponse:
-    """Make a user, or change role, activity or password of one."""
+    """Change role, activity or password of a user."""
+    name = request.POST.get("name", "")
+    is_active = request.POST.get("active", "1") == "1"
+    users.alter(name, change(request), role=_role(request), active=is_active)
+    if "password" in request.POST:
+        made = users.generate_password(name, change(request))
+        user = _user(request)
+        if name == user.get_username():
+            # Else one's own session ends here, and with it the only sight of the password.
+            user.refresh_from_db()
+            update_session_auth_hash(request, user)
+        request.session["made_password"] = [name, made]
+    return _saved(request, name)
+
+
+@act("users")
+def make_user(request: HttpRequest) -> HttpResponse:
+    """Make a user; the password is shown once."""
     name = request.POST.get("name", "").strip()
+    made = users.create(name, _role(request), change(request))
+    request.session["made_password"] = [name, made]
+    return _saved(request, name)
+
+
+def _saved(request: HttpRequest, name: str) -> HttpResponse:
+    messages.success(request, _("%(name)s is saved.") % {"name": name})
+    return redirect("webui:users")
+
+
+def _role(request: HttpRequest) -> Role:
     role = request.POST.get("role", "")
     if role not in set(Role):
         raise Mistyped(_("Choose a role."))
-    is_active = request.POST.get("active", "1") == "1"
-    made: str | None = None
-    if queries.get(name) is None:
-        made = users.create(name, Role(role), change(request), active=is_active)
-    else:
-        users.alter(name, change(request), role=Role(role), active=is_active)
-        if "password" in request.POST:
-            made = users.generate_password(name, change(request))
-    if made:
-        request.session["made_password"] = [name, made]
-    messages.success(request, _("%(name)s is saved.") % {"name": name})
-    return redirect("webui:users")
+    return Role(role)
 
 
 def _user(request: HttpRequest) -> User:

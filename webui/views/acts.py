@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orchestrator.core.spec import MAX_REPLICAS
 from orchestrator.operations import deployments, nodes, replicas
 from orchestrator.operations.access import why_not
-from webui.pages import MISTAKES, act, change, sentence
+from webui.pages import MISTAKES, act, back, change, origin, sentence
 
 MOST_AT_ONCE = 100
+MOST_DIGITS = 9
 BULK = {
     "restart": "deployment-restart",
     "stop": "deployment-scale",
@@ -59,9 +62,8 @@ def rollback(request: HttpRequest, namespace: str, name: str) -> str:
     """Return to an earlier revision, as a new one."""
     number = request.POST.get("revision", "")
     target = whole(number) if number else None
-    if request.POST.get("resume"):
-        deployments.resume(namespace, name, change(request))
-    row = deployments.rollback(namespace, name, change(request), to_revision=target)
+    resume = bool(request.POST.get("resume"))
+    row = deployments.rollback(namespace, name, change(request), to_revision=target, resume=resume)
     return _("%(name)s goes back; that is revision %(n)d") % {"name": name, "n": row.revision}
 
 
@@ -77,21 +79,39 @@ def delete(request: HttpRequest, namespace: str, name: str) -> str | HttpRespons
 
 
 @act("deployments", "GET")
-def bulk(request: HttpRequest) -> str:
-    """Do one thing to every ticked deployment."""
+def bulk(request: HttpRequest) -> str | HttpResponse:
+    """Do one thing to every ticked deployment; deleting asks for a typed word first."""
     verb = request.POST.get("verb", "")
     items = request.POST.getlist("item")[:MOST_AT_ONCE]
     if verb not in BULK or not items:
         raise Mistyped(_("Tick at least one deployment and choose what to do."))
     if refused := why_not(request.user, BULK[verb], "DELETE" if verb == "delete" else "POST"):
         raise Mistyped(refused)
+    word = f"delete {len(items)}"
+    if verb == "delete" and request.POST.get("typed", "").strip() != word:
+        context = {"items": items, "word": word, "next": origin(request)}
+        return render(request, "webui/bulk_delete.html", {**context, "topics": ""})
     failed = [text for item in items if (text := _do(verb, item, request))]
-    if failed:
-        raise Mistyped("; ".join(failed))
-    return ngettext("%(n)d deployment: %(verb)s", "%(n)d deployments: %(verb)s", len(items)) % {
-        "n": len(items),
-        "verb": verb,
+    for text in failed:
+        messages.error(request, text)
+    done = len(items) - len(failed)
+    if failed and not done:
+        return back(request)
+    return _said(verb, done)
+
+
+def _said(verb: str, number: int) -> str:
+    """Return the sentence that tells what was done to so many deployments."""
+    sentences = {
+        "restart": ngettext("%(n)d deployment restarts", "%(n)d deployments restart", number),
+        "stop": ngettext("%(n)d deployment stops", "%(n)d deployments stop", number),
+        "pause": ngettext("%(n)d deployment is paused", "%(n)d deployments are paused", number),
+        "resume": ngettext("%(n)d deployment goes on", "%(n)d deployments go on", number),
+        "delete": ngettext(
+            "%(n)d deployment is being deleted", "%(n)d deployments are being deleted", number
+        ),
     }
+    return sentences[verb] % {"n": number}
 
 
 def _do(verb: str, item: str, request: HttpRequest) -> str:
@@ -140,9 +160,10 @@ def whole(text: str) -> int:
     Raises:
         Mistyped: it is none, or out of range.
     """
-    if not text.strip().isdecimal() or int(text.strip()[:9]) > MAX_REPLICAS:
+    digits = text.strip()
+    if not digits.isdecimal() or len(digits) > MOST_DIGITS or int(digits) > MAX_REPLICAS:
         raise Mistyped(
             _('"%(text)s" is no whole number from 0 to %(most)d; nothing was changed')
             % {"text": text[:40], "most": MAX_REPLICAS}
         )
-    return int(text)
+    return int(digits)

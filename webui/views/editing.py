@@ -96,7 +96,8 @@ def _posted(request: HttpRequest, draft: Draft) -> Draft:
     draft.text = request.POST.get("draft", "").replace("\r\n", "\n")
     draft.mode = "yaml" if request.POST.get("mode") == "yaml" else "form"
     base = request.POST.get("base", "")
-    draft.base = int(base) if base.isdecimal() and len(base) < 10 else draft.base
+    # A page without a sound generation began from nothing known: it meets whatever is there.
+    draft.base = int(base) if base.isdecimal() and len(base) < 10 else 0
     if draft.mode == "form" and "image" in request.POST:
         draft.form = DeploymentForm(request.POST)
         if draft.form.is_valid():
@@ -114,20 +115,30 @@ def _go_on(request: HttpRequest, draft: Draft) -> HttpResponse:
     """Do what the pressed button says: the other side, the review, or the change itself."""
     step = request.POST.get("step", "review")
     if step in {"form", "yaml"}:
-        value = _value(draft.text)
-        if step == "form" and draft.text.strip() and not value:
-            # A form over what cannot be read would begin from nothing, and lose the text.
-            draft.problems.append(_("This cannot be shown as a form until it is a YAML mapping."))
-        if not draft.problems:
-            draft.mode = step
-            draft.form = DeploymentForm(initial=initial_of(value))
-        return _edit(request, draft)
+        return _turn(request, draft, step)
     manifest = _check(draft)
     if manifest is None:
         return _edit(request, draft, status=422)
     if step == "deploy":
         return _deploy(request, draft, manifest)
     return _review(request, draft, manifest)
+
+
+def _turn(request: HttpRequest, draft: Draft, step: str) -> HttpResponse:
+    """Show the draft's other side, unless that would lose something."""
+    documents = _documents(draft.text)
+    value = _first(documents)
+    if step == "form" and draft.text.strip() and not value:
+        # A form over what cannot be read would begin from nothing, and lose the text.
+        draft.problems.append(_("This cannot be shown as a form until it is a YAML mapping."))
+    if step == "form" and len(documents) > 1:
+        draft.problems.append(_("Write exactly one manifest of kind Deployment here."))
+    if not draft.problems:
+        draft.mode = step
+        draft.form = DeploymentForm(initial=initial_of(value))
+        if step == "form" and _has_comments(draft.text):
+            messages.warning(request, _("Comments in the YAML go as soon as a field is changed."))
+    return _edit(request, draft)
 
 
 def _check(draft: Draft) -> Manifest | None:
@@ -199,11 +210,22 @@ def _edit(request: HttpRequest, draft: Draft, status: int = 200) -> HttpResponse
 
 def _value(text: str) -> dict[str, Any]:
     """Return the draft's first document as plain values, however wrong; {} when unreadable."""
+    return _first(_documents(text))
+
+
+def _documents(text: str) -> list[Any]:
     with suppress(ManifestInvalid):
-        found = read(text, [])
-        first = found[0].value if found else {}
-        return first if isinstance(first, dict) else {}
-    return {}
+        return [document.value for document in read(text, [])]
+    return []
+
+
+def _first(documents: list[Any]) -> dict[str, Any]:
+    first = documents[0] if documents else {}
+    return first if isinstance(first, dict) else {}
+
+
+def _has_comments(text: str) -> bool:
+    return any(line.lstrip().startswith("#") or " #" in line for line in text.splitlines())
 
 
 def _warnings(manifest: Manifest) -> list[str]:

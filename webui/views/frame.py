@@ -13,9 +13,10 @@ from django.views.decorators.http import require_POST
 from orchestrator.manifests.manifest import parse
 from orchestrator.operations import applying
 from orchestrator.queries import deployments, nodes
-from webui.context import places
-from webui.pages import act, back, change, page, show, wanted
+from webui.context import THEMES, places
+from webui.pages import act, back, change, page, problem, show, wanted
 
+TASTES = {"theme": THEMES, "keys": ("off",)}
 YEAR_SECONDS = 365 * 24 * 3600
 FOUND = 12
 SAMPLE = """
@@ -65,7 +66,10 @@ def search(request: HttpRequest) -> HttpResponse:
 @require_POST
 def taste(request: HttpRequest) -> HttpResponse:
     """Remember colours, keys and language in cookies, so that the first paint is right."""
-    cookies = {name: request.POST.get(name, "")[:10] for name in ("theme", "keys")}
+    cookies = {
+        name: value if (value := request.POST.get(name, "")) in known else ""
+        for name, known in TASTES.items()
+    }
     language = request.POST.get("language", "")
     if language and check_for_language(language):
         cookies[settings.LANGUAGE_COOKIE_NAME] = language
@@ -79,6 +83,16 @@ def taste(request: HttpRequest) -> HttpResponse:
             secure=settings.SESSION_COOKIE_SECURE,
         )
     return answer
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Say what to do when a form comes without its token (`reason` is for developers)."""
+    del reason
+    why = _(
+        "This form was older than your login, or your browser keeps no cookies; nothing was done. "
+        "Go back, load the page again and repeat it."
+    )
+    return problem(request, 403, why)
 
 
 @act("apply")

@@ -109,7 +109,7 @@ def test_a_new_password_needs_the_old_one(browser_of):
 def test_an_administrator_makes_and_changes_users(browser_of):
     admin = browser_of("admin")
 
-    admin.post("/users/save/", {"name": "newcomer", "role": "operator"})
+    admin.post("/users/new/", {"name": "newcomer", "role": "operator"})
     page = admin.get("/users/")
     name, password = page.context["made"]
 
@@ -121,6 +121,37 @@ def test_an_administrator_makes_and_changes_users(browser_of):
     assert list(acts) == [("create", "operator"), ("change", "viewer, not active")]
 
 
+def test_a_new_user_never_takes_the_place_of_another(browser_of):
+    browser_of("operator")
+
+    answer = browser_of("admin").post("/users/new/", {"name": "the-operator", "role": "viewer"})
+
+    assert "exists already" in said(answer)
+    assert User.objects.get(username="the-operator").groups.get().name == "operator"
+
+
+def test_a_new_password_for_oneself_is_shown_and_ends_other_sessions(browser_of):
+    admin, elsewhere = browser_of("admin"), Client()
+    elsewhere.force_login(User.objects.get(username="the-admin"))
+
+    admin.post("/users/save/", {"name": "the-admin", "role": "admin", "password": "1"})
+    name, password = admin.get("/users/").context["made"]
+
+    assert Client().login(username=name, password=password)
+    assert elsewhere.get("/users/").status_code == 302
+
+
+def test_a_token_may_do_less_than_its_user(browser_of):
+    operator = browser_of("operator")
+
+    page = operator.get("/account/").content.decode()
+    operator.post("/account/tokens/", {"name": "script", "days": "7", "role": "viewer"})
+
+    assert "<option>operator</option>" in page
+    assert "<option>admin</option>" not in page
+    assert ApiToken.objects.get().role == "viewer"
+
+
 def test_the_last_administrator_stays_one(browser_of):
     answer = browser_of("admin").post("/users/save/", {"name": "the-admin", "role": "viewer"})
 
@@ -130,7 +161,7 @@ def test_the_last_administrator_stays_one(browser_of):
 
 @pytest.mark.parametrize("name", ["", "two words", "<script>", "x" * 151])
 def test_a_name_that_is_none_is_refused(browser_of, name: str):
-    answer = browser_of("admin").post("/users/save/", {"name": name, "role": "viewer"})
+    answer = browser_of("admin").post("/users/new/", {"name": name, "role": "viewer"})
 
     assert "is no name" in said(answer)
     assert User.objects.count() == 1

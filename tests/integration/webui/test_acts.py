@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
+from django.utils import timezone
 
-from orchestrator.models import Deployment, Event, Node
+from orchestrator.models import Deployment, Event, IdempotentAnswer, Node
 from tests.cluster import Cluster, manifest
 
 WEB = "/deployments/default/web/"
@@ -37,7 +39,7 @@ def test_scaling_changes_the_wish_and_names_who_did_it(operator: Client, cluster
     assert Event.objects.filter(reason="Changed", actor="the-operator").exists()
 
 
-@pytest.mark.parametrize("number", ["", "-1", "four", "5001", "9" * 40, "1.5"])
+@pytest.mark.parametrize("number", ["", "-1", "four", "5001", "9" * 40, "9" * 5000, "1.5"])
 def test_a_number_that_is_none_changes_nothing(operator: Client, number: str):
     answer = post(operator, f"{WEB}scale/", replicas=number)
 
@@ -82,6 +84,80 @@ def test_many_at_once(operator: Client, cluster: Cluster):
 def test_many_at_once_name_what_failed(operator: Client):
     answer = operator.post("/deployments/bulk/", {"verb": "stop", "item": ["default/none"]})
     assert '"none" does not exist' in said(answer)
+
+
+def test_many_at_once_tell_what_was_done_and_what_was_not(operator: Client):
+    items = ["default/web", "default/none"]
+
+    sentences = said(operator.post("/deployments/bulk/", {"verb": "restart", "item": items}))
+
+    assert '"none" does not exist' in sentences
+    assert "1 deployment restarts" in sentences
+    assert Deployment.objects.get().revision == 2
+
+
+def test_deleting_many_asks_for_a_word_first(operator: Client):
+    form = {"verb": "delete", "item": ["default/web"], "next": "/deployments/"}
+
+    page = operator.post("/deployments/bulk/", form)
+    again = operator.post("/deployments/bulk/", {**form, "typed": "delete 2"})
+
+    assert "default/web" in page.content.decode()
+    assert "Type “delete 1”" in again.content.decode()
+    assert not Deployment.objects.get().deleting
+    operator.post("/deployments/bulk/", {**form, "typed": "delete 1"})
+    assert not Deployment.objects.filter(deleting=False).exists()
+
+
+def test_a_form_that_is_sent_twice_acts_once(operator: Client):
+    first = post(operator, f"{WEB}restart/", once="a")
+    second = post(operator, f"{WEB}restart/", once="a")
+    assert Deployment.objects.get().revision == 2
+    assert said(first) in said(second)
+
+    post(operator, f"{WEB}restart/", once="b")
+    assert Deployment.objects.get().revision == 3
+
+
+def test_a_form_that_is_sent_again_later_is_meant_anew(operator: Client):
+    post(operator, f"{WEB}restart/", once="a")
+    IdempotentAnswer.objects.update(created_at=timezone.now() - timedelta(seconds=11))
+
+    post(operator, f"{WEB}restart/", once="a")
+
+    assert Deployment.objects.get().revision == 3
+
+
+def test_a_form_that_failed_may_be_sent_again(operator: Client, cluster: Cluster):
+    assert "no earlier revision" in said(post(operator, f"{WEB}rollback/", once="a"))
+    cluster.apply(manifest(replicas=2, image="app:2"))
+
+    post(operator, f"{WEB}rollback/", once="a")
+
+    assert Deployment.objects.get().revision == 3
+
+
+def test_going_back_lets_a_paused_deployment_go_on_or_does_nothing(
+    operator: Client, cluster: Cluster
+):
+    cluster.apply(manifest(replicas=2, image="app:2"))
+    post(operator, f"{WEB}pause/")
+
+    post(operator, f"{WEB}rollback/", revision="77", resume="1")
+    assert Deployment.objects.get().paused
+    post(operator, f"{WEB}rollback/", revision="1", resume="1")
+    row = Deployment.objects.get()
+    assert (row.paused, row.revision) == (False, 3)
+
+
+def test_an_ended_login_does_nothing_and_leads_back(operator: Client):
+    operator.logout()
+
+    answer = post(operator, f"{WEB}restart/")
+
+    assert answer["Location"] == f"/login/?next={WEB}"
+    assert "nothing was done" in said(answer)
+    assert Deployment.objects.get().revision == 1
 
 
 @pytest.mark.parametrize("fields", [{}, {"verb": "explode", "item": "default/web"}])
@@ -137,7 +213,9 @@ def test_a_form_never_leads_off_the_site(operator: Client, wanted: str):
 
 def test_nothing_is_done_by_looking(operator: Client):
     for act in ("scale/", "pause/", "delete/"):
-        assert operator.get(f"{WEB}{act}").status_code == 405
+        answer = operator.get(f"{WEB}{act}")
+        assert (answer.status_code, answer["Allow"]) == (405, "POST")
+        assert "nothing was done" in answer.content.decode()
 
 
 def test_the_sample_runs_after_one_click(cluster: Cluster, browser_of):

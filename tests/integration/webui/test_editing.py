@@ -152,6 +152,31 @@ def test_two_people_editing_meet(operator: Client, cluster: Cluster):
     assert Deployment.objects.get().replicas == 5
 
 
+@pytest.mark.parametrize("base", [{}, {"base": ""}, {"base": "-1"}, {"base": "9" * 20}])
+def test_a_draft_that_does_not_say_where_it_began_changes_nothing(
+    operator: Client, cluster: Cluster, base: dict[str, str]
+):
+    cluster.apply(manifest(replicas=2))
+    draft = draft_of(operator.get(f"{EDIT}?mode=yaml")).replace("replicas: 2", "replicas: 5")
+
+    answer = operator.post(EDIT, {"mode": "yaml", "draft": draft, "step": "deploy", **base})
+
+    assert answer.status_code == 409
+    assert Deployment.objects.get().replicas == 2
+
+
+def test_a_form_takes_one_document_and_warns_of_comments(operator: Client):
+    one = draft_of(operator.post(NEW, {**FORM, "step": "yaml"}))
+
+    several = {"mode": "yaml", "draft": f"{one}---\n{one}", "step": "form"}
+    commented = {"mode": "yaml", "draft": f"# why\n{one}", "step": "form"}
+
+    assert "exactly one manifest" in text_of(operator.post(NEW, several))
+    answer = operator.post(NEW, commented)
+    assert "Comments in the YAML go" in text_of(answer)
+    assert draft_of(answer).startswith("# why")
+
+
 def test_a_deployment_cannot_be_renamed_by_editing(operator: Client, cluster: Cluster):
     cluster.apply(manifest(replicas=2))
     draft = draft_of(operator.get(EDIT)).replace("name: web", "name: wob", 1)

@@ -127,6 +127,28 @@ def test_nobody_listens_without_a_login(session: str, publish, headers: dict[str
     asyncio.run(look())
 
 
+def test_nobody_listens_without_a_role(browser_of, publish) -> None:
+    key = browser_of("").cookies["sessionid"].value
+
+    async def look() -> None:
+        tab = Tab(LiveStream(None), "t=*", {"cookie": f"sessionid={key}"})
+        await tab.task
+        assert tab.status == 204
+
+    asyncio.run(look())
+
+
+def test_a_strange_cookie_beside_the_session_does_no_harm(session: str, publish) -> None:
+    async def look() -> None:
+        cookie = f"odd[name]=1; {{}}; sessionid={session}"
+        tab = Tab(LiveStream(None), "t=deployment:default/web", {"cookie": cookie})
+        await tab.until("retry")
+        assert tab.status == 200
+        await tab.close()
+
+    asyncio.run(look())
+
+
 def test_a_broker_that_goes_and_comes_makes_every_tab_look(
     session: str, settings, tmp_path: Path
 ) -> None:

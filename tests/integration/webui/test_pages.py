@@ -66,6 +66,35 @@ def test_a_deployment_that_is_not_there_is_not_found(person: Client):
     assert person.get("/deployments/default/none/").status_code == 404
 
 
+def test_an_address_that_is_none_says_so(person: Client):
+    answer = person.get("/nothing/here/")
+
+    assert answer.status_code == 404
+    assert "There is no page at this address." in answer.content.decode()
+
+
+def test_a_page_can_be_asked_for_its_head_and_takes_nothing(person: Client):
+    assert person.head("/").status_code == 200
+    assert person.post("/").status_code == 405
+
+
+def test_a_form_without_its_token_is_refused_in_words(person: Client):
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = person.cookies
+
+    answer = strict.post("/deployments/default/web/pause/")
+
+    assert answer.status_code == 403
+    assert "load the page again" in answer.content.decode()
+
+
+def test_tastes_are_only_what_can_be_chosen(person: Client):
+    answer = person.post("/taste/", {"theme": "böse\r\nx", "keys": "off", "language": "xx"})
+
+    assert answer.cookies["theme"].value == ""
+    assert answer.cookies["keys"].value == "off"
+
+
 def test_pages_forbid_foreign_and_inline_scripts(person: Client):
     policy = person.get("/")["Content-Security-Policy"]
 
