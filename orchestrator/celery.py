@@ -16,7 +16,7 @@ from kombu.entity import Queue
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
 CONTROL_QUEUE = "control"
-SWEEP_SECONDS = 3.0
+SWEEP_SECONDS = 5.0
 PING_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
 

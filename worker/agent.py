@@ -36,7 +36,10 @@ _COMPARE = ""
 
 
 class Agent:
-    """Keeps every assigned replica running; `changed` is called with a replica's uid."""
+    """Keeps every assigned replica running.
+
+    `changed` is called with a replica's uid; `passing` in its place for what is soon outdated.
+    """
 
     def __init__(
         self,
@@ -44,12 +47,14 @@ class Agent:
         store: AssignmentStore,
         changed: Callable[[str], None],
         *,
+        passing: Callable[[str], None] | None = None,
         start_threads: int = 8,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.engines = Engines(runtimes)
         self._store = store
         self._changed = changed
+        self._passing = passing or changed
         self._clock = clock
         self._lock = threading.RLock()
         self._queue = WorkQueue()
@@ -85,7 +90,7 @@ class Agent:
             self._store.save(keeper.assignment for keeper in touched)
         for keeper in touched:
             self._queue.add(keeper.uid)
-            self._changed(keeper.uid)
+            self._passing(keeper.uid)
 
     def statuses(self, uids: Iterable[str] | None = None) -> list[ReplicaStatus]:
         """Return the account of some replicas, or of all: assigned, stopped lately, and strange."""
@@ -145,6 +150,7 @@ class Agent:
                 pin=self._pin,
                 save=lambda item: self._store.save([item]),
                 changed=self._changed,
+                passing=self._passing,
                 again=self._queue.add,
                 starts=self._starts,
                 run_probe=self._run_probe,

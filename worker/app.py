@@ -132,7 +132,13 @@ def build(
         send,
         full_seconds=config.report_seconds,
     )
-    agent = Agent(runtimes, store, reporter.changed, start_threads=config.start_threads)
+    agent = Agent(
+        runtimes,
+        store,
+        reporter.changed,
+        passing=reporter.passing,
+        start_threads=config.start_threads,
+    )
     reporter.attach(agent.statuses)
 
     def connect() -> redis.Redis:

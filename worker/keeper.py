@@ -28,6 +28,7 @@ from worker.runtimes.base import (
 
 SHORTEST_RETRY_SECONDS = 1.0
 ENGINE_DOWN_SECONDS = 5.0
+_PASSING = frozenset({"Accepted", "Pulling", "Starting", "Stopping"})
 _ORDER = {phase: rank for rank, phase in enumerate(NodePhase)}
 
 
@@ -43,12 +44,14 @@ class Lane(StrEnum):
 class Surroundings:
     """What a keeper needs of the agent: the runtimes, saving, and a limit on starts at once.
 
-    `pin` returns the runtime of an assignment, noting there which one it is.
+    `pin` returns the runtime of an assignment, noting there which one it is. `changed` has a
+    replica reported at once, `passing` where a better account will follow soon.
     """
 
     pin: Callable[[Assignment], ContainerRuntime | None]
     save: Callable[[Assignment], None]
     changed: Callable[[str], None]
+    passing: Callable[[str], None]
     again: Callable[[str], None]
     starts: threading.Semaphore
     run_probe: Callable[[Callable[[], None]], None]
@@ -363,4 +366,5 @@ class Keeper:
         self._reason, self._message = str(reason), message
         self._was_ready = self._is_ready()
         if before != (self.phase, self._reason, self._message, self._was_ready):
-            self._around.changed(self.uid)
+            tell = self._around.passing if self._reason in _PASSING else self._around.changed
+            tell(self.uid)

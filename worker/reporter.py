@@ -7,6 +7,7 @@ all.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,8 +17,12 @@ from worker.protocol import NodeFacts, NodeReport, ReplicaStatus, to_wire
 
 logger = logging.getLogger(__name__)
 
-COALESCE_SECONDS = 0.005
+# Long enough for a restart to be under way before the death is told: both want the processor.
+COALESCE_SECONDS = 0.02
 PAUSE_SECONDS = 0.08
+# A job is told as accepted well before it would be sent again (after 2 s); most are done by then,
+# and a report less is time for the engine on a small machine.
+PASSING_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 MAX_PER_REPORT = 200
 FIRST_LOOK_SECONDS = 3.0
@@ -43,7 +48,8 @@ class Reporter:
         self._full_seconds = full_seconds
         self._statuses: Statuses = lambda _uids: ()
         self._wake = threading.Event()
-        self._wake.set()  # the first report is due at once
+        # When the next report is due (monotonic): the first one at once.
+        self._next_at = time.monotonic()
         self._lock = threading.Lock()
         self._due: set[str] = set()
         self._pongs: list[str] = []
@@ -57,22 +63,34 @@ class Reporter:
         self._statuses = statuses
 
     def changed(self, uid: str) -> None:
-        """Have a replica reported soon."""
+        """Have a replica reported at once."""
+        self._add(uid, 0.0)
+
+    def passing(self, uid: str) -> None:
+        """Have a replica reported soon: what is to be said of it will be outdated in a moment."""
+        self._add(uid, PASSING_SECONDS)
+
+    def _add(self, uid: str, seconds: float) -> None:
         with self._lock:
             self._due.add(uid)
+        self._be_due_in(seconds)
+
+    def _be_due_in(self, seconds: float) -> None:
+        with self._lock:
+            self._next_at = min(self._next_at, time.monotonic() + seconds)
         self._wake.set()
 
     def ask_full(self) -> None:
         """Have everything reported soon."""
         with self._lock:
             self._full_due = True
-        self._wake.set()
+        self._be_due_in(0.0)
 
     def answer_ping(self, token: str) -> None:
         """Have a ping answered soon."""
         with self._lock:
             self._pongs.append(token)
-        self._wake.set()
+        self._be_due_in(0.0)
 
     def start(self, has_looked: threading.Event) -> None:
         """Report from a thread of its own, once the replicas have been looked at.
@@ -153,18 +171,22 @@ class Reporter:
         has_looked.wait(FIRST_LOOK_SECONDS)
         next_full = time.monotonic() + self._full_seconds
         while not self._closed:
-            self._wake.wait(max(0.0, next_full - time.monotonic()))
+            self._wake.wait(max(0.0, min(self._next_at, next_full) - time.monotonic()))
             self._wake.clear()
             if time.monotonic() >= next_full:
                 self.ask_full()
                 next_full = time.monotonic() + self._full_seconds
+            if time.monotonic() < self._next_at:
+                continue
             time.sleep(COALESCE_SECONDS)
+            with self._lock:
+                self._next_at = math.inf
             if self._flush_safely():
                 # The first change after a quiet time is told at once; in a burst, many at a time.
                 time.sleep(PAUSE_SECONDS)
             else:
                 time.sleep(RETRY_SECONDS)
-                self._wake.set()
+                self._be_due_in(0.0)
 
     def _flush_safely(self) -> bool:
         try:

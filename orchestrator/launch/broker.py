@@ -44,6 +44,8 @@ def prepare(home: Path) -> tuple[str, list[str]]:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
         "loglevel": "warning",
+        # Its housekeeping: ten times a second is for servers with many clients and much to expire.
+        "hz": 2,
     }
     configuration = folder / "redis.conf"
     _write_private(configuration, "".join(f"{k} {v}\n" for k, v in settings.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -146,6 +146,36 @@ def test_the_first_report_waits_for_the_first_look_and_no_longer(desk: Desk, due
     wait_for(lambda: desk.taken)
     assert desk.taken[0]["full"] is True
     due.close()
+
+
+@pytest.fixture
+def running(desk: Desk, due: Reporter, monkeypatch) -> Iterator[Reporter]:
+    """A reporter that has sent its first report and has nothing to say."""
+    monkeypatch.setattr(reporter, "PASSING_SECONDS", 0.4)
+    has_looked = threading.Event()
+    has_looked.set()
+    due.start(has_looked)
+    wait_for(lambda: desk.taken)
+    yield due
+    due.close()
+
+
+def test_what_is_soon_outdated_waits_for_better_news(desk: Desk, running: Reporter):
+    running.passing("a")
+    time.sleep(0.2)
+    assert len(desk.taken) == 1
+
+    running.changed("b")
+
+    wait_for(lambda: len(desk.taken) == 2)
+    time.sleep(0.4)
+    assert len(desk.taken) == 2
+
+
+def test_what_is_soon_outdated_is_told_when_no_better_news_come(desk: Desk, running: Reporter):
+    running.passing("a")
+
+    wait_for(lambda: len(desk.taken) == 2)
 
 
 def test_a_broken_report_does_not_end_reporting(desk: Desk, due: Reporter, quick: None):
