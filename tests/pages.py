@@ -38,6 +38,7 @@ PAGES = (
     "/replicas/{replica}/logs/",
     "/nodes/",
     "/nodes/n1/",
+    "/nodes/n1/drain/",
     "/jobs/",
     "/jobs/{job}/",
     "/events/",

@@ -38,6 +38,7 @@ class SimulatedNode:
     heard_at: object
     cut_off: bool = False
     cordoned: bool = False
+    draining: bool = False
     sequence: int = 0
     containers: dict[str, Container] = field(default_factory=dict)
 
@@ -120,7 +121,12 @@ class World:
 
     def snapshot(self):
         nodes = tuple(
-            NodeView(name=node.name, state=self._state(node), cordoned=node.cordoned)
+            NodeView(
+                name=node.name,
+                state=self._state(node),
+                cordoned=node.cordoned,
+                draining=node.draining,
+            )
             for node in self.nodes.values()
         )
         return Snapshot(
@@ -246,7 +252,7 @@ class World:
     def heal(self):
         """End every fault: all nodes are back and open, and nothing is held or broken."""
         for node in self.nodes.values():
-            node.cut_off = node.cordoned = False
+            node.cut_off = node.cordoned = node.draining = False
         self.drop_reports()
         self.change(paused=False)
 

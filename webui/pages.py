@@ -29,6 +29,7 @@ from orchestrator.operations.deployments import (
     DeploymentExists,
     GenerationConflict,
 )
+from orchestrator.operations.draining import DeadlineOutOfRange
 from orchestrator.operations.events import Change
 from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
@@ -42,6 +43,7 @@ LOOKING = ("GET", "HEAD")
 # What a person can cause; each says in one sentence what was wrong.
 MISTAKES = (
     LookupError,
+    DeadlineOutOfRange,
     DeploymentBusy,
     DeploymentExists,
     GenerationConflict,

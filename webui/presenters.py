@@ -108,6 +108,8 @@ def of_node(record: NodeRecord) -> Look:
         return Look(tone="bad", words=_("Lost"))
     if record.state == NodeState.SILENT:
         return Look(tone="bad", words=_("Silent"))
+    if record.draining:
+        return Look(tone="pause", words=_("Empty") if record.drained_at else _("Draining"))
     if record.cordoned:
         return Look(tone="pause", words=_("Cordoned"))
     if record.notes:

@@ -22,6 +22,8 @@ class NodeShape(serializers.Serializer[Any]):
     name = fields.CharField()
     state = fields.ChoiceField(list(NodeState))
     cordoned = fields.BooleanField()
+    draining = fields.BooleanField()
+    drained_at = fields.DateTimeField(allow_null=True)
     labels = fields.DictField(child=fields.CharField())
     runtimes = fields.ListField(child=fields.CharField())
     notes = fields.ListField(child=fields.CharField())

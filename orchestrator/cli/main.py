@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import executing, tables, waiting
+from orchestrator.cli import draining, executing, tables, waiting
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
@@ -159,6 +159,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "retry": retry,
     "cordon": cordon,
     "uncordon": cordon,
+    "drain": draining.drain,
 }
 
 
@@ -184,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--tail", default="200", help="lines, or all")
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
     executing.add_options(made["exec"])
+    draining.add_options(made["drain"])
     for name in ("logs", "retry", "cordon", "uncordon"):
         made[name].add_argument("name")
     return parser

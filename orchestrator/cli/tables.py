@@ -39,6 +39,15 @@ def _until(row: Row) -> str:
     return f"{max(0, int(left.total_seconds()))}s"
 
 
+def _node_state(row: Row) -> str:
+    words = [row["state"]]
+    if row["draining"]:
+        words.append("drained" if row["drained_at"] else "draining")
+    elif row["cordoned"]:
+        words.append("cordoned")
+    return ",".join(words)
+
+
 _NAMESPACE: Column = ("NAMESPACE", _field("namespace"))
 
 COLUMNS: dict[str, list[Column]] = {
@@ -66,7 +75,7 @@ COLUMNS: dict[str, list[Column]] = {
     ],
     "nodes": [
         ("NAME", _field("name")),
-        ("STATE", lambda row: row["state"] + (",cordoned" if row["cordoned"] else "")),
+        ("STATE", _node_state),
         ("REPLICAS", _field("replicas")),
         ("RUNTIMES", lambda row: ",".join(row["runtimes"])),
         ("CPU", lambda row: f"{row['cpu_millis']}m"),

@@ -15,11 +15,15 @@ from orchestrator.core.snapshot import ReplicaView, Snapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """Who is there: live replicas by revision, the stopping ones, and the uids that serve."""
+    """Who is there: live replicas by revision, the stopping ones, and the uids that serve.
+
+    `leaving` are the live ones on nodes that are being drained.
+    """
 
     live: Mapping[int, tuple[ReplicaView, ...]]
     stopping: tuple[ReplicaView, ...]
     available: frozenset[str]
+    leaving: frozenset[str] = frozenset()
 
     @property
     def everyone_live(self) -> tuple[ReplicaView, ...]:
@@ -49,6 +53,7 @@ class Census:
             },
             stopping=self.stopping,
             available=self.available - uids,
+            leaving=self.leaving - uids,
         )
 
 
@@ -59,6 +64,7 @@ def take_census(snapshot: Snapshot) -> Census:
     for replica in snapshot.replicas:
         (live[replica.revision] if replica.phase.is_live else stopping).append(replica)
     wait = snapshot.spec.min_ready_seconds
+    drained = {node.name for node in snapshot.nodes if node.draining}
     return Census(
         live={revision: tuple(replicas) for revision, replicas in live.items()},
         stopping=tuple(stopping),
@@ -66,6 +72,11 @@ def take_census(snapshot: Snapshot) -> Census:
             replica.uid
             for replica in snapshot.replicas
             if (at := available_at(replica, min_ready_seconds=wait)) and at <= snapshot.now
+        ),
+        leaving=frozenset(
+            replica.uid
+            for replica in snapshot.replicas
+            if replica.phase.is_live and replica.node in drained
         ),
     )
 

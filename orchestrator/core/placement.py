@@ -34,6 +34,8 @@ def _responds(node: NodeView, _: RevisionView) -> Objection | None:
 
 
 def _is_open(node: NodeView, _: RevisionView) -> Objection | None:
+    if node.draining:
+        return Objection(singular="is being drained", plural="are being drained")
     return Objection(singular="is cordoned", plural="are cordoned") if node.cordoned else None
 
 

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     DELETE = "DeploymentDeleted"
     PLACED = "Placed"
     UNPLACEABLE = "Unplaceable"
+    DRAIN = "NodeDrain"
     RESIZE = "ResizeInPlace"
     DEADLINE = "ProgressDeadlineExceeded"
     COMPLETE = "RolloutComplete"

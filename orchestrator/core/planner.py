@@ -84,7 +84,7 @@ def _outcome(
     snapshot: Snapshot, staying: Census, changes: Changes, view: RolloutView
 ) -> CompleteRollout | FailRollout | None:
     """Return what is to be written down about the rollout: completed, failed, or nothing."""
-    if not changes.starts and progress.is_complete(snapshot, staying):
+    if len(changes.starts) == changes.replacements and progress.is_complete(snapshot, staying):
         return progress.completion(snapshot)
     fails = view.state is RolloutState.DEADLINE_EXCEEDED
     if fails and snapshot.rollout.state is not RolloutState.DEADLINE_EXCEEDED:
@@ -135,7 +135,7 @@ def _left_revisions(snapshot: Snapshot, sized: Sizing, changes: Changes) -> Iter
 
 def _is_at_rest(snapshot: Snapshot, census: Census, rollout: RolloutView) -> bool:
     """Tell whether nothing is under way: as asked for, or held with everything serving."""
-    if census.stopping or len(census.available) != census.total:
+    if census.stopping or census.leaving or len(census.available) != census.total:
         return False
     if progress.is_held(rollout, snapshot.spec):
         return True
@@ -145,5 +145,6 @@ def _is_at_rest(snapshot: Snapshot, census: Census, rollout: RolloutView) -> boo
 def _wake_at(snapshot: Snapshot, rollout: RolloutView) -> datetime | None:
     wait = snapshot.spec.min_ready_seconds
     ripening = [available_at(view, min_ready_seconds=wait) for view in snapshot.replicas]
-    times = [*ripening, progress.deadline_wake(rollout, snapshot.spec)]
+    drains = [node.drain_until for node in snapshot.nodes if node.draining]
+    times = [*ripening, *drains, progress.deadline_wake(rollout, snapshot.spec)]
     return min((at for at in times if at is not None and at > snapshot.now), default=None)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import count as numbers
 from itertools import islice
 
-from orchestrator.core import victims
+from orchestrator.core import migrating, victims
 from orchestrator.core.classify import Census
 from orchestrator.core.lifecycle import ReplicaPhase
+from orchestrator.core.migrating import Moves
 from orchestrator.core.placement import Placer
 from orchestrator.core.plan import AssignReplica, Reason, StartReplica, StopReplica, UpdateReplica
 from orchestrator.core.sizing import Sizing
@@ -25,12 +26,13 @@ RESIZABLE = (ReplicaPhase.STARTING, ReplicaPhase.RUNNING)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What is to be done with single replicas."""
+    """What is to be done with single replicas; `replacements` of the starts are for a drain."""
 
     stops: tuple[StopReplica, ...]
     assignments: tuple[AssignReplica, ...]
     starts: tuple[StartReplica, ...]
     updates: tuple[UpdateReplica, ...]
+    replacements: int = 0
 
     @property
     def stopped(self) -> frozenset[str]:
@@ -40,14 +42,16 @@ class Changes:
 
 def changes(snapshot: Snapshot, census: Census, sizing: Sizing) -> Changes:
     """Return the stops, placements, starts and updates that make the counts true."""
-    stops = tuple(_stops(snapshot, census, sizing))
+    moves = migrating.moves(snapshot, census, sizing)
+    stops = (*moves.stops, *_stops(snapshot, census, sizing, moves))
     staying = census.without(frozenset(stop.replica for stop in stops))
     placer = Placer(snapshot.nodes, snapshot.replicas)
     return Changes(
         stops=stops,
         assignments=tuple(_assignments(snapshot, staying, placer)),
-        starts=tuple(_starts(snapshot, staying, sizing, placer)),
+        starts=tuple(_starts(snapshot, staying, sizing, moves, placer)),
         updates=tuple(_updates(snapshot, staying)),
+        replacements=sum(moves.replacements.values()),
     )
 
 
@@ -63,9 +67,11 @@ def stop_everything(census: Census) -> tuple[StopReplica, ...]:
     )
 
 
-def _stops(snapshot: Snapshot, census: Census, sizing: Sizing) -> Iterator[StopReplica]:
-    for revision, live in census.live.items():
-        desired = sizing.desired[revision]
+def _stops(
+    snapshot: Snapshot, census: Census, sizing: Sizing, moves: Moves
+) -> Iterator[StopReplica]:
+    for revision, live in census.without(census.leaving).live.items():
+        desired = moves.staying[revision]
         change = sizing.changes.get(revision)
         reason = change.reason if change else Reason.SCALE_DOWN
         facts = f"revision {revision} has {count(len(live), 'replica')} and should have {desired}"
@@ -112,28 +118,32 @@ def _assignments(snapshot: Snapshot, staying: Census, placer: Placer) -> Iterato
 
 
 def _starts(
-    snapshot: Snapshot, staying: Census, sizing: Sizing, placer: Placer
+    snapshot: Snapshot, staying: Census, sizing: Sizing, moves: Moves, placer: Placer
 ) -> Iterator[StartReplica]:
     for revision in snapshot.revisions:
         live = staying.live[revision.number]
         desired = sizing.desired[revision.number]
-        slots = islice(_free_slots(live), max(0, desired - len(live)))
+        slots = islice(_free_slots(snapshot, revision.number), moves.starts[revision.number])
         for ahead, slot in enumerate(slots, start=len(live)):
             node = placer.place(revision)
             why_not = placer.explain(revision) if node is None else ""
+            reason = Reason.DRAIN if ahead >= desired else _reason_to_start(revision, ahead, sizing)
+            facts = _facts(revision, live, desired, staying.leaving)
             yield StartReplica(
                 revision=revision.number,
                 slot=slot,
                 node=node,
                 resources=revision.resources,
-                reason=_reason_to_start(revision, ahead, sizing) if node else Reason.UNPLACEABLE,
-                message=_start_message(revision, len(live), desired, node or why_not, node=node),
+                reason=reason if node else Reason.UNPLACEABLE,
+                message=f"{facts}, {_outcome(node, why_not)}",
                 waiting=why_not,
             )
 
 
-def _free_slots(live: Sequence[ReplicaView]) -> Iterator[int]:
-    taken = {replica.slot for replica in live}
+def _free_slots(snapshot: Snapshot, revision: int) -> Iterator[int]:
+    """Yield the slots nobody has; that of a replica which stops in this pass is not free yet."""
+    live = (view for view in snapshot.replicas if view.phase.is_live)
+    taken = {view.slot for view in live if view.revision == revision}
     return (slot for slot in numbers() if slot not in taken)
 
 
@@ -143,13 +153,17 @@ def _reason_to_start(revision: RevisionView, ahead: int, sizing: Sizing) -> Reas
     return change.reason if change and ahead >= revision.desired else Reason.REPLACE_MISSING
 
 
-def _start_message(
-    revision: RevisionView, live: int, desired: int, where: str, *, node: str | None
+def _facts(
+    revision: RevisionView, live: Sequence[ReplicaView], desired: int, leaving: frozenset[str]
 ) -> str:
-    facts = f"revision {revision.number} should have {count(desired, 'replica')} and has {live}"
-    return (
-        f"{facts}, so one starts on {where}" if node else f"{facts}, but one has to wait: {where}"
-    )
+    wanted = count(desired, "replica")
+    facts = f"revision {revision.number} should have {wanted} and has {len(live)}"
+    drained = sum(replica.uid in leaving for replica in live)
+    return f"{facts} ({drained} on nodes that are drained)" if drained else facts
+
+
+def _outcome(node: str | None, why_not: str) -> str:
+    return f"so one starts on {node}" if node else f"but one has to wait: {why_not}"
 
 
 def _updates(snapshot: Snapshot, staying: Census) -> Iterator[UpdateReplica]:

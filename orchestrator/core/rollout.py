@@ -110,7 +110,7 @@ def _remove_unavailable_old(counts: Counts, spec: DeploymentSpec) -> Iterator[Sc
     # replica dies then: 13 - 8 - 5 = 0, so old ones are not shrunk any further. When somebody goes
     # back instead, the good revision is the new one: 13 - 8 - 1 = 4 crash-loopers may go.
     current = counts.current
-    floor = _floor(spec)
+    floor = floor_of(spec)
     not_serving = counts.desired[current] - counts.available_of(current)
     budget = counts.total - floor - not_serving
     for revision in counts.active_old:
@@ -128,7 +128,7 @@ def _remove_unavailable_old(counts: Counts, spec: DeploymentSpec) -> Iterator[Sc
 
 def _retire_old(counts: Counts, spec: DeploymentSpec) -> Iterator[ScaleRevision]:
     current = counts.current
-    floor = _floor(spec)
+    floor = floor_of(spec)
     not_serving = counts.desired[current] - counts.available_of(current)
     if counts.total - floor - not_serving <= 0:
         return
@@ -144,7 +144,8 @@ def _retire_old(counts: Counts, spec: DeploymentSpec) -> Iterator[ScaleRevision]
         yield _step(revision, desired - removed, Reason.ROLLOUT_RETIRE, why)
 
 
-def _floor(spec: DeploymentSpec) -> int:
+def floor_of(spec: DeploymentSpec) -> int:
+    """Return how many replicas must go on serving, as far as it is up to us."""
     return max(0, spec.replicas - spec.policy.max_unavailable)
 
 

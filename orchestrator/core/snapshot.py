@@ -56,11 +56,16 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """One node: what it is, and how many replicas (of all deployments) it carries now."""
+    """One node: what it is, and how many replicas (of all deployments) it carries now.
+
+    A draining one is to be emptied, by `drain_until` at the latest if that is given.
+    """
 
     name: str
     state: NodeState = NodeState.READY
     cordoned: bool = False
+    draining: bool = False
+    drain_until: datetime | None = None
     labels: tuple[tuple[str, str], ...] = ()
     runtimes: tuple[str, ...] = ()
     replicas: int = 0

@@ -33,26 +33,36 @@ def judge_deletion(snapshot: Snapshot, census: Census) -> Verdict:
 def _judge(
     snapshot: Snapshot, census: Census, changes: Changes, rollout: RolloutView
 ) -> tuple[DeploymentPhase, str]:
-    wanted, available = snapshot.spec.replicas, len(census.available)
     complete = rollout.state is RolloutState.COMPLETE
-    waits = _waits(snapshot, census, changes)
     if snapshot.spec.paused:
         return DeploymentPhase.PAUSED, _paused(snapshot, census, complete=complete)
     if rollout.state is RolloutState.DEADLINE_EXCEEDED:
         return DeploymentPhase.FAILED, _failed(snapshot, census, rollout)
-    if complete and available == census.total == wanted:
-        served = f"all {wanted} replicas are available" if wanted > 1 else "1 replica is available"
-        return DeploymentPhase.AVAILABLE, served if wanted else "scaled to zero"
-    if complete and available < rollout.available:
-        facts = f"{available} of {count(wanted, 'replica')} {be(available)} available"
-        return DeploymentPhase.DEGRADED, f"{facts}{waits}"
+    waits = _waits(snapshot, census, changes)
     if complete:
-        return DeploymentPhase.PROGRESSING, (
-            f"scaling to {count(wanted, 'replica')}, {available} {be(available)} available{waits}"
-        )
-    updated = census.available_of(snapshot.current)
+        return _complete(snapshot, census, rollout, waits)
+    wanted, updated = snapshot.spec.replicas, census.available_of(snapshot.current)
     facts = f"{updated} of {count(wanted, 'updated replica')} {be(updated)} available"
     return DeploymentPhase.PROGRESSING, f"{facts}{waits}"
+
+
+def _complete(
+    snapshot: Snapshot, census: Census, rollout: RolloutView, waits: str
+) -> tuple[DeploymentPhase, str]:
+    wanted, available = snapshot.spec.replicas, len(census.available)
+    served = f"all {wanted} replicas are available" if wanted > 1 else "1 replica is available"
+    if available == census.total == wanted and not census.leaving:
+        return DeploymentPhase.AVAILABLE, served if wanted else "scaled to zero"
+    if census.leaving and available >= wanted:
+        moving = count(len(census.leaving), "replica")
+        verb = "moves" if len(census.leaving) == 1 else "move"
+        facts = f"{served}; {moving} {verb} off nodes that are drained"
+        return DeploymentPhase.PROGRESSING, f"{facts}{waits}"
+    facts = f"{available} {be(available)} available{waits}"
+    if available < rollout.available:
+        facts = f"{available} of {count(wanted, 'replica')} {be(available)} available{waits}"
+        return DeploymentPhase.DEGRADED, facts
+    return DeploymentPhase.PROGRESSING, f"scaling to {count(wanted, 'replica')}, {facts}"
 
 
 def _paused(snapshot: Snapshot, census: Census, *, complete: bool) -> str:

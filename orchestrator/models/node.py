@@ -11,12 +11,17 @@ class Node(models.Model):
     """A machine with an agent.
 
     `boot` and `sequence` order its reports. `strangers` are containers it runs that the database
-    does not know; they are left alone.
+    does not know; they are left alone. A draining node is cordoned as well; `drained_at` is when it
+    was found empty.
     """
 
     name = models.CharField(max_length=63, unique=True)
     state = models.CharField(max_length=16, default=NodeState.READY)
     cordoned = models.BooleanField(default=False)
+    draining = models.BooleanField(default=False)
+    drain_started_at = models.DateTimeField(null=True)
+    drain_until = models.DateTimeField(null=True)
+    drained_at = models.DateTimeField(null=True)
     labels = models.JSONField(default=dict)
     runtimes = models.JSONField(default=list)
     notes = models.JSONField(default=list)

@@ -50,6 +50,7 @@ TABLE = {
     "node": _USUAL,
     "node-cordon": _ADMIN,
     "node-uncordon": _ADMIN,
+    "node-drain": _ADMIN,
     "jobs": _USUAL,
     "events": _USUAL,
     "event": _USUAL,

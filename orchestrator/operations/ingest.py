@@ -14,7 +14,7 @@ from django.db import transaction
 
 from orchestrator.core.lifecycle import ReplicaPhase, may_follow
 from orchestrator.models import Deployment, Event, Replica
-from orchestrator.operations import announce, events, inventory, job_results, nodes
+from orchestrator.operations import announce, draining, events, inventory, job_results, nodes
 from worker import protocol
 
 _PHASES = {
@@ -55,6 +55,7 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
         job_results.take(report.replicas, now=now)
         if report.full:
             inventory.compare(node, report, known, now=now)
+        draining.finish(node, now=now)
         Event.objects.bulk_create(written)
         _owe_a_pass(result.deployments, written)
     return result

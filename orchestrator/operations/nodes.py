@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from orchestrator.core.lifecycle import NodeState, ReplicaPhase
+from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
 from orchestrator.models import Deployment, Node, Replica
 from orchestrator.operations import announce, dispatch, events
 from orchestrator.operations.events import Act, Change
@@ -59,6 +60,8 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
 def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
     """Close a node to new replicas, or open it again; what runs there stays.
 
+    Opening it ends a drain as well.
+
     Raises:
         NodeNotFound: there is no such node.
     """
@@ -68,7 +71,8 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
             raise NodeNotFound(name)
         if node.cordoned != cordoned:
             node.cordoned = cordoned
-            node.save(update_fields=["cordoned"])
+            node.draining = node.draining and cordoned
+            node.save(update_fields=["cordoned", "draining"])
             announce.changed(announce.node_topic(node.name))
             word = "cordoned" if cordoned else "uncordoned"
             event = events.about_node(
@@ -80,6 +84,7 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
             act = Act(verb="cordon" if cordoned else "uncordon", kind="node", name=name)
             events.done_by(change, event, act).save()
             if not cordoned:
+                owe_passes(node)
                 _wake_waiting()
         return node
 
@@ -137,10 +142,17 @@ def _describe(node: Node, facts: protocol.NodeFacts) -> None:
     node.release, node.address = facts.release, facts.address
 
 
+def owe_passes(node: Node) -> None:
+    """Owe a pass to every deployment that has a replica on the node."""
+    _owe(Replica.objects.filter(node=node).exclude(phase__in=GONE_PHASES))
+
+
 def _wake_waiting() -> None:
     """Owe a pass to every deployment with a replica that waits for a node."""
-    waiting = Replica.objects.filter(phase=ReplicaPhase.PENDING).values("deployment_id")
-    rows = Deployment.objects.filter(pk__in=waiting)
-    for pk in list(rows.values_list("pk", flat=True)):
+    _owe(Replica.objects.filter(phase=ReplicaPhase.PENDING))
+
+
+def _owe(replicas: QuerySet[Replica]) -> None:
+    for pk in sorted(set(replicas.order_by().values_list("deployment_id", flat=True))):
         Deployment.objects.filter(pk=pk).update(settled=False)
         transaction.on_commit(partial(dispatch.nudge, pk))

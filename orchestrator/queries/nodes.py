@@ -22,6 +22,8 @@ class NodeRecord:
     name: str
     state: str
     cordoned: bool
+    draining: bool
+    drained_at: datetime | None
     labels: dict[str, str]
     runtimes: tuple[str, ...]
     notes: tuple[str, ...]
@@ -75,6 +77,8 @@ def _record(row: Any) -> NodeRecord:
         name=row.name,
         state=row.state,
         cordoned=row.cordoned,
+        draining=row.draining,
+        drained_at=row.drained_at if row.draining else None,
         labels=row.labels,
         runtimes=tuple(row.runtimes),
         notes=tuple(row.notes),

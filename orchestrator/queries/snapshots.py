@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +27,33 @@ def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime
 
     `revisions` are all of the deployment's, in the order of their numbers.
     """
+    replicas = deployment.replica_set.exclude(phase__in=GONE_PHASES).defer("log_tail")
+    return _snapshot(deployment, revisions, replicas, nodes(), now)
+
+
+def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapshot]:
+    """Return the snapshots of many deployments, in their order (5 queries)."""
+    wanted, everywhere = list(deployments), nodes()
+    revisions: dict[int, list[Revision]] = defaultdict(list)
+    for revision in Revision.objects.filter(deployment__in=wanted).order_by("number"):
+        revisions[revision.deployment_id].append(revision)
+    replicas: dict[int, list[Replica]] = defaultdict(list)
+    rows = Replica.objects.filter(deployment__in=wanted).exclude(phase__in=GONE_PHASES)
+    for replica in rows.defer("log_tail"):
+        replicas[replica.deployment_id].append(replica)
+    return [
+        _snapshot(deployment, revisions[deployment.pk], replicas[deployment.pk], everywhere, now)
+        for deployment in wanted
+    ]
+
+
+def _snapshot(
+    deployment: Deployment,
+    revisions: Sequence[Revision],
+    replicas: Iterable[Replica],
+    everywhere: tuple[NodeView, ...],
+    now: datetime,
+) -> Snapshot:
     return Snapshot(
         now=now,
         deployment=str(deployment),
@@ -34,8 +62,8 @@ def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime
         deleting=deployment.deleting,
         rollout=rollout_of(deployment),
         revisions=tuple(_revision(revision) for revision in revisions),
-        replicas=_replicas(deployment, {revision.pk: revision.number for revision in revisions}),
-        nodes=nodes(),
+        replicas=_replicas(replicas, {revision.pk: revision.number for revision in revisions}),
+        nodes=everywhere,
     )
 
 
@@ -62,6 +90,8 @@ def nodes() -> tuple[NodeView, ...]:
             name=node.name,
             state=NodeState(node.state),
             cordoned=node.cordoned,
+            draining=node.draining,
+            drain_until=node.drain_until if node.draining else None,
             labels=tuple(sorted(node.labels.items())),
             runtimes=tuple(node.runtimes),
             replicas=carried.get(node.name, 0),
@@ -90,8 +120,7 @@ def _revision(revision: Revision) -> RevisionView:
     )
 
 
-def _replicas(deployment: Deployment, numbers: Mapping[int, int]) -> tuple[ReplicaView, ...]:
-    rows = deployment.replica_set.exclude(phase__in=GONE_PHASES).defer("log_tail")
+def _replicas(rows: Iterable[Replica], numbers: Mapping[int, int]) -> tuple[ReplicaView, ...]:
     views = (
         ReplicaView(
             uid=row.uid,

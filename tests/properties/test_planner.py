@@ -54,9 +54,11 @@ def test_a_plan_carried_out_leaves_nothing_to_do(snapshot):
 
 @PROFILE
 @given(snapshot=snapshots())
-def test_nothing_is_placed_on_a_node_that_does_not_answer_or_is_cordoned(snapshot):
+def test_nothing_is_placed_on_a_node_that_does_not_answer_or_is_closed(snapshot):
     closed = {
-        node.name for node in snapshot.nodes if node.cordoned or node.state is not NodeState.READY
+        node.name
+        for node in snapshot.nodes
+        if node.cordoned or node.draining or node.state is not NodeState.READY
     }
     known = {node.name for node in snapshot.nodes}
 

@@ -67,6 +67,12 @@ class Fleet(RuleBasedStateMachine):
             self.world.nodes[name].cordoned = cordoned
             self.world.dirty = True
 
+    @rule(name=st.sampled_from("abc"), draining=st.booleans())
+    def drain_or_open(self, name, draining):
+        if name in self.world.nodes:
+            self.world.nodes[name].draining = draining
+            self.world.dirty = True
+
     @rule(fault=st.sampled_from(("drop_reports", "repeat_reports", "reverse_reports")))
     def disturb_messages(self, fault):
         self.world.deliver_late()
@@ -122,7 +128,9 @@ def _check_starts(snapshot, starts, stops):
     ceiling = snapshot.spec.replicas + snapshot.spec.policy.max_surge
     assert live + len(starts) - len(stops) <= max(owed, ceiling)
     open_nodes = {
-        node.name for node in snapshot.nodes if node.state is NodeState.READY and not node.cordoned
+        node.name
+        for node in snapshot.nodes
+        if node.state is NodeState.READY and not (node.cordoned or node.draining)
     }
     assert {start.node for start in starts} - {None} <= open_nodes
 

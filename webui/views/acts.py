@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orchestrator.core.spec import MAX_REPLICAS
-from orchestrator.operations import deployments, nodes, replicas
+from orchestrator.operations import deployments, draining, nodes, replicas
 from orchestrator.operations.access import why_not
 from webui.pages import MISTAKES, act, back, change, origin, sentence
 
@@ -152,6 +152,18 @@ def uncordon(request: HttpRequest, name: str) -> str:
     """Open a node again."""
     nodes.set_cordoned(name, change(request), cordoned=False)
     return _("node %(name)s takes new replicas again") % {"name": name}
+
+
+@act("node-drain")
+def drain(request: HttpRequest, name: str) -> str:
+    """Move everything off a node, replacements first."""
+    text = request.POST.get("deadline", "").strip()
+    if text and (not text.isdecimal() or len(text) > MOST_DIGITS):
+        raise Mistyped(
+            _('"%(text)s" is no whole number of seconds; nothing was changed') % {"text": text[:40]}
+        )
+    draining.drain(name, change(request), deadline_seconds=int(text) if text else None)
+    return _("node %(name)s is being drained") % {"name": name}
 
 
 def whole(text: str) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.announce import deployment_topic
-from orchestrator.queries import events, jobs, nodes, replicas
+from orchestrator.queries import drains, events, jobs, nodes, replicas
 from webui import presenters
 from webui.pages import found, page, paged, show, wanted
 
@@ -48,6 +49,13 @@ def node(request: HttpRequest, name: str) -> HttpResponse:
         "jobs": jobs.select({"node": name})[:BESIDE],
     }
     return show(request, "node", context)
+
+
+@page("node-drain")
+def drain(request: HttpRequest, name: str) -> HttpResponse:
+    """Show what a drain would do, or how far it is."""
+    record = found(drains.get(name, now=timezone.now()), f'node "{name}" does not exist')
+    return show(request, "drain", {"drain": record})
 
 
 @page("jobs")
