@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 from orchestrator.core.spec import MAX_REPLICAS
 from orchestrator.operations import deployments, nodes, replicas
 from orchestrator.operations.access import why_not
+from webui import presenters
 from webui.pages import MISTAKES, act, change, sentence
 
 MOST_AT_ONCE = 100
@@ -90,7 +91,7 @@ def bulk(request: HttpRequest) -> str:
         raise Mistyped("; ".join(failed))
     return ngettext("%(n)d deployment: %(verb)s", "%(n)d deployments: %(verb)s", len(items)) % {
         "n": len(items),
-        "verb": verb,
+        "verb": presenters.verb(verb),
     }
 
 
