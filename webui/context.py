@@ -39,6 +39,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "",
         "keys": "off" if request.COOKIES.get("keys") == "off" else "",
         "release": RELEASE,
+        # The page keeps itself current; what it says once is not for that.
+        "is_refresh": "X-Kijabi-Live" in request.headers,
         "troubles_of_ours": _troubles() if request.user.is_authenticated else [],
     }
 

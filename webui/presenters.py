@@ -119,6 +119,11 @@ def of_node(record: NodeRecord) -> Look:
 
 def of_job(record: JobRecord) -> Look:
     """Return the verdict on a job."""
+    return of_job_state(record.state)
+
+
+def of_job_state(state: str) -> Look:
+    """Return how a job's state alone is shown (filters)."""
     tones = {
         "queued": ("progress", _("Queued")),
         "sent": ("progress", _("Sent")),
@@ -127,8 +132,22 @@ def of_job(record: JobRecord) -> Look:
         "failed": ("bad", _("Failed")),
         "superseded": ("idle", _("Superseded")),
     }
-    tone, words = tones[record.state]
+    tone, words = tones[state]
     return Look(tone=tone, words=words)
+
+
+def verb(name: str) -> str:
+    """Return the word for what is done to a deployment or replica, by a person or a job."""
+    return {
+        "start": _("Start"),
+        "stop": _("Stop"),
+        "update": _("Update"),
+        "retry": _("Try again"),
+        "restart": _("Restart"),
+        "pause": _("Pause"),
+        "resume": _("Resume"),
+        "delete": _("Delete"),
+    }[name]
 
 
 def of_event(record: EventRecord) -> Look:

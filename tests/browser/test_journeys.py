@@ -159,7 +159,7 @@ def test_nothing_moves_under_the_hand(open_as: OpenAs, site: Site) -> None:
     field.fill("half a na")
     page.mouse.wheel(0, 120)
     page.wait_for_timeout(300)
-    row = page.locator("#row-default-web").element_handle()
+    row = page.locator("[id='row-default.web']").element_handle()
     at = page.evaluate(TOP, row)
     for number in range(20):
         site.stack.run("apply", "-f", "-", text=changing(number, "newcomer"))
@@ -171,9 +171,9 @@ def test_nothing_moves_under_the_hand(open_as: OpenAs, site: Site) -> None:
     assert abs(page.evaluate(TOP, row) - at) < 2
     # The new row waits behind a chip while something is ticked.
     expect(page.locator("[data-pending-for=rows]")).to_be_visible()
-    assert page.locator("#row-default-newcomer").count() == 0
+    assert page.locator("[id='row-default.newcomer']").count() == 0
     page.locator("[data-pending-for=rows]").click()
-    expect(page.locator("#row-default-newcomer")).to_be_visible()
+    expect(page.locator("[id='row-default.newcomer']")).to_be_visible()
 
 
 TOP = "row => row.isConnected ? row.getBoundingClientRect().top : NaN"

@@ -26,8 +26,17 @@ ICONS = {
     "pause": "i-pause",
 }
 
-for _name in ("of_deployment", "of_phase", "of_replica", "of_node", "of_job", "of_event"):
+for _name in (
+    "of_deployment",
+    "of_phase",
+    "of_replica",
+    "of_node",
+    "of_job",
+    "of_job_state",
+    "of_event",
+):
     register.filter(_name, getattr(presenters, _name))
+register.filter("verb", presenters.verb)
 register.filter("folded", presenters.folded)
 register.filter("wait_of", presenters.wait_of)
 register.filter("work_of", presenters.work_of)

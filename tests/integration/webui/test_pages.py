@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from tests.cluster import Cluster, manifest
+from tests.pages import PAGES
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +96,83 @@ def test_tastes_are_only_what_can_be_chosen(person: Client):
 
     assert answer.cookies["theme"].value == ""
     assert answer.cookies["keys"].value == "off"
+
+
+@pytest.mark.parametrize(
+    ("path", "has_fields"),
+    [
+        ("/", False),
+        ("/jobs/", False),
+        ("/nodes/", False),
+        ("/deployments/", True),
+        ("/deployments/default/web/", True),
+        ("/events/", True),
+    ],
+)
+def test_without_scripts_no_page_reloads_under_the_fingers(
+    person: Client, cluster: Cluster, path: str, has_fields: bool
+):
+    cluster.apply(manifest(replicas=1))
+
+    page = person.get(path).content.decode()
+
+    assert ('http-equiv="refresh"' in page) is not has_fields
+
+
+def test_a_page_that_keeps_itself_current_leaves_what_is_said_once(
+    person: Client, cluster: Cluster
+):
+    cluster.apply(manifest(replicas=1))
+    person.post("/deployments/default/web/pause/", {"next": "/nodes/"})
+
+    refreshed = person.get("/nodes/", headers={"X-Kijabi-Live": "1"}).content.decode()
+    opened = person.get("/nodes/").content.decode()
+
+    assert "web is paused" not in refreshed
+    assert "web is paused" in opened
+
+
+def test_equal_names_of_two_namespaces_stay_apart(person: Client, cluster: Cluster):
+    # With a plain dash in between, both would be "a-b-c".
+    for namespace, name in (("a-b", "c"), ("a", "b-c")):
+        cluster.apply(f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}")
+        cluster.apply(manifest(replicas=1, name=f"{name}\n  namespace: {namespace}"))
+        person.post(f"/deployments/{namespace}/{name}/pause/", {"next": "/"})
+
+    page = person.get("/").content.decode()
+
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert [one for one in ids if ids.count(one) > 1] == []
+    for namespace, name in (("a-b", "c"), ("a", "b-c")):
+        assert f'id="moving-{namespace}.{name}"' in page
+        assert f'<span class="muted">{namespace}</span>' in page
+
+
+def test_korean_pages_have_korean_words_for_states_and_verbs(person: Client, cluster: Cluster):
+    cluster.apply(manifest(replicas=1))
+    korean = {"headers": {"Accept-Language": "ko"}}
+    form = {"verb": "pause", "item": "default/web", "next": "/jobs/"}
+
+    page = person.post("/deployments/bulk/", form, follow=True, **korean).content.decode()
+
+    assert "배포 1개를 일시 중지했습니다" in page
+    assert "대체됨" in page
+    assert not re.search(r">\s*(start|done|queued|superseded)\b", page)
+
+
+def test_every_list_says_beside_it_what_waits(
+    person: Client, cluster: Cluster, subtests: pytest.Subtests
+):
+    cluster.apply(manifest(replicas=1))
+    replica = cluster.live()[0].uid
+
+    for path in PAGES:
+        page = person.get(path.format(replica=replica, job=0, event=0)).content.decode()
+        with subtests.test(path):
+            lists = re.findall(r'<[^>]* id="([^"]+)"[^>]* data-list', page)
+            assert len(lists) == len(re.findall(" data-list", page))
+            for name in lists:
+                assert page.count(f'data-pending-for="{name}"') == 1
 
 
 def test_pages_forbid_foreign_and_inline_scripts(person: Client):

@@ -1,7 +1,8 @@
 // Keep the page current: one stream per tab says what changed, the page reads itself and morphs.
-import { morph } from "./morph.js";
+import { isHeld, morph } from "./morph.js";
 
 const pill = document.getElementById("live");
+const announcer = document.getElementById("announce");
 const topics = (document.body.dataset.topics || "").split(" ").filter(Boolean);
 let stream = null;
 let reading = false;
@@ -9,6 +10,8 @@ let again = false;
 let cost = 0;
 let latest = Date.now();
 let lostAt = 0;
+let announced = announcer.textContent.trim();
+let leaving = 0;
 
 export async function refresh() {
   if (reading) {
@@ -18,9 +21,7 @@ export async function refresh() {
   reading = true;
   const began = performance.now();
   try {
-    const answer = await fetch(location.href, { headers: { "X-Kijabi-Live": "1" } });
-    if (answer.redirected && new URL(answer.url).pathname.startsWith("/login/")) location.reload();
-    if (answer.ok) adopt(await answer.text());
+    await read();
   } catch {
     lost();
   }
@@ -32,6 +33,22 @@ export async function refresh() {
   }
 }
 
+async function read() {
+  const answer = await fetch(location.href, { headers: { "X-Kijabi-Live": "1" } });
+  if (answer.redirected && new URL(answer.url).pathname.startsWith("/login/")) {
+    location.reload();
+    return;
+  }
+  const gone = document.getElementById("gone");
+  if (answer.status === 404 && gone) gone.hidden = false;
+  else if (!answer.ok) lost();
+  else {
+    if (gone) gone.hidden = true;
+    adopt(await answer.text());
+    if (stream?.readyState === EventSource.OPEN) back();
+  }
+}
+
 export function adopt(html) {
   const next = new DOMParser().parseFromString(html, "text/html");
   document.title = next.title;
@@ -39,11 +56,10 @@ export function adopt(html) {
     const wanted = next.getElementById(region.id);
     if (wanted) morph(region, wanted);
   }
-  const said = next.getElementById("announce");
-  const announcer = document.getElementById("announce");
-  if (said && announcer && said.textContent.trim() !== announcer.textContent.trim()) {
-    announcer.textContent = said.textContent.trim();
-  }
+  const verdict = next.getElementById("announce").textContent.trim();
+  if (verdict !== announced) announcer.textContent = announced = verdict;
+  // Only the answer to a form carries notices; they stay until somebody closes them.
+  document.getElementById("said").append(...next.getElementById("said").children);
   latest = Date.now();
   document.dispatchEvent(new CustomEvent("kijabi:adopted"));
 }
@@ -72,6 +88,10 @@ function close() {
 
 function found() {
   if (lostAt) refresh();
+  back();
+}
+
+function back() {
   lostAt = 0;
   pill.hidden = true;
 }
@@ -84,8 +104,9 @@ function lost() {
 setInterval(() => {
   if (document.hidden || !topics.length) return;
   if (!stream) listen();
+  applyWhatWaits();
   // A broker that hangs keeps its connections, so its return is told by nobody either.
-  const isTroubled = document.querySelector("#notices [data-trouble]");
+  const isTroubled = document.querySelector("#troubles-of-ours *");
   const isBlind = lostAt || isTroubled || document.body.dataset.broker === "down";
   if (isBlind) refresh();
   if (lostAt && Date.now() - lostAt > 3000) {
@@ -99,23 +120,31 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) close();
   else {
     listen();
-    refresh();
+    if (topics.length) refresh();
   }
 });
+
+// What a held list put off is shown soon after the hand has left it.
+function applyWhatWaits() {
+  leaving = 0;
+  if ([...document.querySelectorAll("[data-pending]")].some((list) => !isHeld(list))) refresh();
+}
+
+for (const name of ["pointerout", "focusout", "change"]) {
+  document.addEventListener(name, () => {
+    leaving = leaving || setTimeout(applyWhatWaits, 400);
+  });
+}
 
 document.addEventListener("input", (event) => {
   if (event.target.matches("input, select, textarea")) event.target.dataset.touched = "1";
 });
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest("[data-pending-for]")) {
-    document.activeElement?.blur();
-    const list = document.getElementById(event.target.closest("[data-pending-for]").dataset.pendingFor);
-    list.querySelectorAll(":checked").forEach((box) => (box.checked = false));
-    list.removeAttribute("data-list");
-    refresh().then(() => list.setAttribute("data-list", ""));
-    event.target.closest("[data-pending-for]").hidden = true;
-  }
+  const chip = event.target.closest("[data-pending-for]");
+  if (!chip) return;
+  document.getElementById(chip.dataset.pendingFor).setAttribute("data-released", "");
+  refresh();
 });
 
 // Forms that stay on the page: send, follow, morph; without scripts they post and reload.
@@ -124,24 +153,33 @@ document.addEventListener("submit", async (event) => {
   if (!form.matches("form[data-stay]") || event.defaultPrevented) return;
   event.preventDefault();
   const button = event.submitter;
-  const body = new FormData(form, button);
+  const body = new URLSearchParams(new FormData(form, button));
   if (button) button.disabled = true;
+  let answer = null;
   try {
-    const answer = await fetch(button?.getAttribute("formaction") || form.action, { method: "POST", body: new URLSearchParams(body) });
-    const there = new URL(answer.url);
-    const text = await answer.text();
-    if (there.pathname === location.pathname || !answer.ok) {
-      form.querySelectorAll("[data-touched]").forEach((field) => delete field.dataset.touched);
-      form.closest("details[open]")?.removeAttribute("open");
-      adopt(text);
-      if (!answer.ok) document.open(), document.write(text), document.close();
-    } else location.href = there.href;
+    answer = await fetch(button?.getAttribute("formaction") || form.action, { method: "POST", body });
   } catch {
     lost();
-    form.submit();
-  } finally {
-    if (button) button.disabled = false;
   }
+  // Sending it again by itself might do it twice.
+  document.getElementById("unanswered").hidden = answer !== null;
+  if (answer) await show(answer, form);
+  if (button) button.disabled = false;
+  if (button?.isConnected && document.activeElement === document.body) button.focus();
 });
+
+async function show(answer, form) {
+  const there = new URL(answer.url);
+  const text = await answer.text();
+  if (!answer.ok) {
+    document.open();
+    document.write(text);
+    document.close();
+  } else if (there.pathname === location.pathname) {
+    form.querySelectorAll("[data-touched]").forEach((field) => delete field.dataset.touched);
+    form.closest("details[open]")?.removeAttribute("open");
+    adopt(text);
+  } else location.href = there.href;
+}
 
 listen();

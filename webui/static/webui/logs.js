@@ -58,10 +58,6 @@ pane.addEventListener("scroll", () => {
   else following = false;
 });
 more.addEventListener("click", toEnd);
-document.addEventListener("keydown", (event) => {
-  if (event.key === "f" && !event.target.closest("input, textarea, select")) toEnd();
-});
-
 async function follow() {
   const answer = await fetch(pane.dataset.stream);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -12,6 +12,8 @@ export function morph(from, to) {
     return;
   }
   if (from.hasAttribute("data-keep")) return;
+  const isList = from.hasAttribute("data-list");
+  const isKept = isList && isHeld(from);
   attributes(from, to);
   if (from.matches("input, select, textarea")) {
     if (from !== document.activeElement && !from.dataset.touched) {
@@ -20,8 +22,11 @@ export function morph(from, to) {
     }
     return;
   }
-  if (from.hasAttribute("data-list") && isHeld(from)) held(from, to);
-  else children(from, to);
+  if (isKept) held(from, to);
+  else {
+    children(from, to);
+    if (isList) tell(from, 0);
+  }
 }
 
 function attributes(from, to) {
@@ -60,25 +65,36 @@ function children(from, to) {
   }
 }
 
-// A list under the pointer, with the focus in it or rows ticked, keeps its rows where they are.
-function isHeld(list) {
-  return list.matches(":hover") || list.contains(document.activeElement) || list.querySelector(":checked");
+// A list under the pointer, with the focus in it or rows ticked, keeps its rows where they are,
+// until the hand is gone or somebody asks for what waits (`data-released`).
+export function isHeld(list) {
+  if (list.hasAttribute("data-released")) return false;
+  return list.matches(":hover") || list.querySelector(":focus-visible, [type=checkbox]:checked") !== null;
 }
 
 function held(from, to) {
   const wanted = new Map([...to.children].map((child) => [child.id, child]));
-  let changes = [...to.children].filter((child) => !document.getElementById(child.id)).length;
+  const here = [...from.children].map((child) => child.id);
+  const fresh = [...wanted.keys()].filter((id) => !here.includes(id)).length;
+  let gone = 0;
   for (const child of [...from.children]) {
     const same = wanted.get(child.id);
     if (same) morph(child, same);
     else {
       child.classList.add("gone");
-      changes += 1;
+      gone += 1;
     }
   }
-  const chip = document.querySelector(`[data-pending-for="${from.id}"]`);
-  if (chip) {
-    chip.hidden = changes === 0;
-    chip.querySelector("b").textContent = changes;
-  }
+  const stay = (ids, others) => ids.filter((id) => others.includes(id)).join();
+  const isMoved = stay(here, [...wanted.keys()]) !== stay([...wanted.keys()], here);
+  const changes = Math.max(fresh, gone, isMoved ? 1 : 0);
+  if (changes) from.setAttribute("data-pending", changes);
+  tell(from, changes);
+}
+
+// Say beside a list how much waits for the hand to leave it.
+function tell(list, changes) {
+  const chip = document.querySelector(`[data-pending-for="${list.id}"]`);
+  chip.hidden = changes === 0;
+  chip.querySelector("b").textContent = changes;
 }

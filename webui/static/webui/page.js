@@ -19,25 +19,67 @@ setInterval(() => {
   }
 }, 1000);
 
-document.addEventListener("click", async (event) => {
+document.addEventListener("click", (event) => {
   const copy = event.target.closest("[data-copy]");
-  if (copy) {
-    await navigator.clipboard.writeText(copy.dataset.copy);
-    const said = document.getElementById("announce");
-    said.textContent = words.copied;
-    copy.classList.add("done");
-  }
+  if (copy) copyFrom(copy);
   const step = event.target.closest("[data-step]");
   if (step) {
     const field = step.parentElement.querySelector("input");
     field.value = Math.max(0, Number(field.value || 0) + Number(step.dataset.step));
     field.dataset.touched = "1";
   }
+  event.target.closest("[data-close]")?.closest(".notice").remove();
+});
+
+async function copyFrom(button) {
+  const text = button.dataset.copy;
+  // A page over plain http has no navigator.clipboard.
+  const isCopied = navigator.clipboard
+    ? await navigator.clipboard.writeText(text).then(() => true, () => false)
+    : copySelected(text);
+  if (!isCopied) {
+    prompt(words.copy, text);
+    return;
+  }
+  document.getElementById("announce").textContent = words.copied;
+  button.dataset.done = words.copied;
+}
+
+function copySelected(text) {
+  const before = document.activeElement;
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "vh";
+  document.body.append(area);
+  area.select();
+  const isCopied = document.execCommand("copy");
+  area.remove();
+  before?.focus();
+  return isCopied;
+}
+
+// "Tick all" ticks as a person would, and says whether all are ticked.
+const boxes = (all) => [...document.querySelectorAll(`input[name="${all.dataset.all}"]`)];
+
+document.addEventListener("change", (event) => {
   const all = event.target.closest("[data-all]");
   if (all) {
-    for (const box of document.querySelectorAll(`input[name="${all.dataset.all}"]`)) box.checked = all.checked;
+    for (const box of boxes(all)) {
+      box.checked = all.checked;
+      box.dataset.touched = "1";
+    }
   }
+  countTicks();
 });
+
+function countTicks() {
+  for (const all of document.querySelectorAll("[data-all]")) {
+    const found = boxes(all);
+    all.checked = found.length > 0 && found.every((box) => box.checked);
+  }
+}
+
+document.addEventListener("kijabi:adopted", countTicks);
 
 const palette = document.getElementById("palette");
 const field = palette?.querySelector("input");
@@ -84,19 +126,24 @@ document.addEventListener("keydown", (event) => {
     open();
     return;
   }
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select, [contenteditable]") || words.keys === "off") return;
-  if (Date.now() - went < 1500 && PLACES[event.key]) location.href = PLACES[event.key];
-  else if (event.key === "g") went = Date.now();
-  else if (event.key === "/") {
-    event.preventDefault();
-    document.querySelector("input[type=search]")?.focus();
-  } else if (event.key === "?") document.getElementById("keys")?.showModal();
-  else if (event.key === "l") document.querySelector("[data-key=l]")?.click();
-  else if (event.key === "s") document.querySelector("[data-key=s]")?.focus();
-  else if (event.key === "j" || event.key === "k") {
+  const isTyping = event.target.closest("input, textarea, select, [contenteditable], dialog");
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping || words.keys === "off") return;
+  // Else the letter would be typed into the field that it brings the focus to.
+  if (press(event.key)) event.preventDefault();
+});
+
+// Do what a single key stands for; return whether it stands for anything.
+function press(key) {
+  if (Date.now() - went < 1500 && PLACES[key]) location.href = PLACES[key];
+  else if (key === "g") went = Date.now();
+  else if (key === "/") document.querySelector("input[type=search]")?.focus();
+  else if (key === "?") document.getElementById("keys")?.showModal();
+  else if (key === "l" || key === "f") document.querySelector(`[data-key=${key}]`)?.click();
+  else if (key === "s") document.querySelector("[data-key=s]")?.focus();
+  else if (key === "j" || key === "k") {
     const rows = [...document.querySelectorAll("[data-list] a[data-row]")];
     const at = rows.indexOf(document.activeElement);
-    rows[Math.max(0, Math.min(rows.length - 1, at + (event.key === "j" ? 1 : -1)))]?.focus();
-  }
-});
+    rows[Math.max(0, Math.min(rows.length - 1, at + (key === "j" ? 1 : -1)))]?.focus();
+  } else return false;
+  return true;
+}
