@@ -23,6 +23,11 @@ def _list(name: str, default: str) -> list[str]:
 
 SECRET_KEY = os.environ.get("SECRET_KEY") or read_or_create_secret(HOME / "secret-key", 50)
 CLUSTER_ID = os.environ.get("KIJABI_CLUSTER") or read_or_create_secret(HOME / "cluster-id", 8)
+# Signs what nodes are told. Whoever has it can run anything on every node; a new one needs every
+# node to join again.
+CONTROL_KEY = os.environ.get("KIJABI_CONTROL_KEY") or read_or_create_secret(
+    HOME / "control-key", 32
+)
 DEBUG = _flag("KIJABI_DEBUG")
 HTTPS = _flag("KIJABI_HTTPS")
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "*")
@@ -173,6 +178,10 @@ SPECTACULAR_SETTINGS = {
 }
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+# The broker's address as other machines reach it, when it is not REDIS_URL's.
+NODE_BROKER = os.environ.get("KIJABI_NODE_BROKER", "")
+# Give nodes our own login at a broker at which we cannot make them one.
+SHARED_BROKER_LOGIN = _flag("KIJABI_SHARED_BROKER_LOGIN")
 
 LOGGING = {
     "version": 1,

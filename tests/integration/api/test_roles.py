@@ -18,7 +18,7 @@ from tests.cluster import manifest
 from tests.integration.api.requests import WEB, apply, post
 from tests.integration.conftest import client_of
 
-OPEN = {"schema", "docs"}
+OPEN = {"schema", "docs", "node-join"}
 WORDS = {"namespace": "nowhere", "name": "none", "uid": "none", "pk": "1"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Views that are no classes, and what they take.
@@ -54,7 +54,7 @@ def test_the_table_names_every_address_and_no_other():
     assert set(ADDRESSES) == set(permissions.TABLE)
 
 
-def test_only_cordoning_and_users_are_for_admins():
+def test_only_nodes_and_users_are_for_admins():
     rows = permissions.TABLE.items()
     users = {"users", "user", "user-password"}
 
@@ -62,8 +62,8 @@ def test_only_cordoning_and_users_are_for_admins():
     seen = {name for name, access in rows if access.look is Role.ADMIN}
     own = {name for name, access in rows if access.change is Role.VIEWER}
 
-    assert changed == {"node-cordon", "node-uncordon", *users}
-    assert seen == users
+    assert changed == {"node-cordon", "node-uncordon", "join-tokens", *users}
+    assert seen == {"join-tokens", *users}
     assert own == {"tokens", "token"}
 
 
