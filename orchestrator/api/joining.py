@@ -13,9 +13,12 @@ from rest_framework import fields, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrator.api.bodies import change_of, words_of
+from orchestrator.api.bodies import change_of, text_of, words_of
+from orchestrator.api.errors import BodyTooLarge
 from orchestrator.api.views import ApiView, ChangingView, refuse_key
 from orchestrator.operations import joining
+
+LARGEST_REQUEST = 4096
 
 
 class MadeJoinTokenShape(serializers.Serializer[Any]):
@@ -70,6 +73,9 @@ class Join(ApiView):
     @extend_schema(request=MachineShape, responses={201: WelcomeShape}, auth=[])
     def post(self, request: Request) -> Response:
         """Let a machine in, once for its token; the answer holds its login at the broker."""
+        if len(text_of(request)) > LARGEST_REQUEST:
+            # Whoever asks has shown nothing yet, and reading a large body costs seconds.
+            raise BodyTooLarge(f"a request to join has at most {LARGEST_REQUEST} bytes")
         words = words_of(request, MachineShape)
         token = words.pop("token")
         now = timezone.now()

@@ -85,8 +85,8 @@ def digest_of(password: str) -> str:
     return hashlib.sha256(password.encode()).hexdigest()
 
 
-def restore() -> int:
-    """Put back the users a broker has lost; return how many.
+def restore(*, everybody: bool = False) -> int:
+    """Put back the users a broker has lost, or set everybody anew; return how many.
 
     Raises:
         RedisError: it does not answer.
@@ -103,7 +103,7 @@ def restore() -> int:
     missing = [
         name
         for name, digest in sorted(wanted.items())
-        if f"#{digest}" not in known.get(_user(name), ())
+        if everybody or f"#{digest}" not in known.get(_user(name), ())
     ]
     for name in missing:
         _put(name, wanted[name])

@@ -146,6 +146,16 @@ def test_logins_that_the_broker_lost_come_back(own: redis.Redis, everything: red
     assert broker_users.restore() == 0
 
 
+def test_rights_of_an_earlier_release_are_renewed_at_the_start(
+    own: redis.Redis, everything: redis.Redis
+):
+    everything.execute_command("ACL", "SETUSER", "node-n1", "-brpop")
+
+    assert broker_users.restore(everybody=True) == 1
+
+    assert own.execute_command("BRPOP", "node.n1", "0.01") is None
+
+
 def test_a_login_with_another_password_is_put_right(own: redis.Redis, everything: redis.Redis):
     everything.execute_command("ACL", "SETUSER", "node-n1", "resetpass", ">other")
 

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
+from redis.exceptions import RedisError
 
-from orchestrator.operations import joining, namespaces, users
+from orchestrator.operations import broker_users, joining, namespaces, users
 from orchestrator.operations.broker_users import BrokerAway, NoOwnLogins
 from orchestrator.operations.events import SYSTEM, Change
 
@@ -57,5 +58,7 @@ class Command(BaseCommand):
 def _enrol(node: str, home: Path, now: datetime) -> None:
     try:
         joining.enrol_here(node, home, now=now)
-    except (joining.CannotJoin, BrokerAway, NoOwnLogins) as error:
+        # A later release may give nodes other rights; and a broker begun anew knows nobody.
+        broker_users.restore(everybody=True)
+    except (joining.CannotJoin, BrokerAway, NoOwnLogins, RedisError) as error:
         raise CommandError(f"node {node} cannot be made known: {error}") from error

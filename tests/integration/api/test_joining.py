@@ -58,6 +58,13 @@ def test_the_token_comes_once_with_the_command_to_run(api: APIClient):
     assert api.post(TOKENS, headers={"Idempotency-Key": "k"}).status_code == 400
 
 
+def test_whoever_has_shown_nothing_cannot_have_us_read_much(api: APIClient):
+    answer = APIClient().post("/api/v1/nodes/join/", "[" * 5000, content_type="application/json")
+
+    assert answer.status_code == 413
+    assert "at most 4096 bytes" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
