@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 from orchestrator.home import read_or_create_secret, state_folder
 
@@ -28,6 +30,10 @@ CLUSTER_ID = os.environ.get("KIJABI_CLUSTER") or read_or_create_secret(HOME / "c
 CONTROL_KEY = os.environ.get("KIJABI_CONTROL_KEY") or read_or_create_secret(
     HOME / "control-key", 32
 )
+if not re.fullmatch("[0-9a-f]{64}", CONTROL_KEY):
+    raise ImproperlyConfigured(
+        "KIJABI_CONTROL_KEY is no key: write 64 hexadecimal digits, as `openssl rand -hex 32` does"
+    )
 DEBUG = _flag("KIJABI_DEBUG")
 HTTPS = _flag("KIJABI_HTTPS")
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "*")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ class System:
         return Keys(signing=(self.home / "control-key").read_text(), sealing=Keys.make().sealing)
 
     def ask(self, query: str) -> list[Any]:
-        with sqlite3.connect(self.home / "kijabi.sqlite3", timeout=10) as database:
+        with closing(sqlite3.connect(self.home / "kijabi.sqlite3", timeout=10)) as database:
             return database.execute(query).fetchall()
 
     def strangers(self) -> list[str]:
