@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 from orchestrator.home import is_on, read_or_create_secret, state_folder
 
@@ -19,6 +21,15 @@ def _list(name: str, default: str) -> list[str]:
 
 SECRET_KEY = os.environ.get("SECRET_KEY") or read_or_create_secret(HOME / "secret-key", 50)
 CLUSTER_ID = os.environ.get("KIJABI_CLUSTER") or read_or_create_secret(HOME / "cluster-id", 8)
+# Signs what nodes are told. Whoever has it can run anything on every node; a new one needs every
+# node to join again.
+CONTROL_KEY = os.environ.get("KIJABI_CONTROL_KEY") or read_or_create_secret(
+    HOME / "control-key", 32
+)
+if not re.fullmatch("[0-9a-f]{64}", CONTROL_KEY):
+    raise ImproperlyConfigured(
+        "KIJABI_CONTROL_KEY is no key: write 64 hexadecimal digits, as `openssl rand -hex 32` does"
+    )
 DEBUG = is_on("KIJABI_DEBUG")
 HTTPS = is_on("KIJABI_HTTPS")
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "*")
@@ -170,6 +181,10 @@ SPECTACULAR_SETTINGS = {
 }
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+# The broker's address as other machines reach it, when it is not REDIS_URL's.
+NODE_BROKER = os.environ.get("KIJABI_NODE_BROKER", "")
+# Give nodes our own login at a broker at which we cannot make them one.
+SHARED_BROKER_LOGIN = is_on("KIJABI_SHARED_BROKER_LOGIN")
 
 LOGGING = {
     "version": 1,

@@ -14,9 +14,18 @@ from celery import Task
 from celery.signals import task_prerun
 from django.db import close_old_connections
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from orchestrator.celery import app
-from orchestrator.operations import dispatch, ingest, nodes, reconcile, sweep
+from orchestrator.operations import (
+    broker_users,
+    dispatch,
+    ingest,
+    mail,
+    nodes,
+    reconcile,
+    sweep,
+)
 from worker import protocol
 
 logger = logging.getLogger(__name__)
@@ -56,14 +65,13 @@ def reconcile_deployment(*, deployment_id: int, **_newer: object) -> None:
 
 
 @app.task(name=protocol.REPORT_TASK)
-def ingest_report(*, report: dict[str, object], **_newer: object) -> None:
+def ingest_report(*, envelope: object = None, **_newer: object) -> None:
     """Take a node's report, then run a pass over every deployment it concerns."""
-    try:
-        decoded = protocol.from_wire(protocol.NodeReport, report)
-    except protocol.MalformedMessage as error:
-        logger.warning("A report is malformed and was dropped: %s", error)
+    now = timezone.now()
+    report = mail.read_report(envelope, now=now.timestamp())
+    if report is None:
         return
-    result = ingest.ingest(decoded, now=timezone.now())
+    result = ingest.ingest(report, now=now)
     for deployment_id in sorted(result.deployments):
         _reconcile(deployment_id)
 
@@ -75,11 +83,22 @@ def sweep_unsettled(**_newer: object) -> None:
         return
     try:
         now = timezone.now()
+        _restore_logins()
         nodes.mark_silent(now=now)
         dispatch.resend_unconfirmed(now=now)
         _sweep_for(SWEEP_BUDGET_SECONDS)
     finally:
         _sweeping.release()
+
+
+def _restore_logins() -> None:
+    try:
+        restored = broker_users.restore()
+    except (RedisError, OSError) as error:
+        logger.warning("The nodes' logins at the broker could not be checked: %s", error)
+        return
+    if restored:
+        logger.warning("The broker had lost the logins of %d nodes; they are back", restored)
 
 
 def _sweep_for(seconds: float) -> None:

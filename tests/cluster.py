@@ -12,12 +12,14 @@ from django.utils import timezone
 
 from orchestrator.celery import app as control_app
 from orchestrator.manifests.manifest import parse
-from orchestrator.models import Deployment, Replica
-from orchestrator.operations import applying, namespaces, reconcile, transport
+from orchestrator.models import Deployment, NodeIdentity, Replica
+from orchestrator.operations import applying, mail, namespaces, reconcile, transport
 from orchestrator.operations.events import Change
+from tests.letters import report_in
 from worker import app as node_app
 from worker import protocol, tasks
 from worker.config import WorkerConfig
+from worker.identity import Identity, Keys
 from worker.labels import Owner, container_name
 from worker.runtimes.memory import InMemoryRuntime
 
@@ -61,21 +63,33 @@ def change(actor: str = "tester", now: datetime | None = None) -> Change:
     return Change(actor=actor, now=now or timezone.now())
 
 
+def enrolled(name: str) -> Identity:
+    """Return the identity of a node that the control plane knows."""
+    keys = Keys.make()
+    check_key, seal_key = keys.public
+    known = {"check_key": check_key, "seal_key": seal_key, "issued_at": timezone.now()}
+    NodeIdentity.objects.update_or_create(name=name, defaults=known)
+    return Identity(node=name, cluster="test", broker="", control_key=mail.control_key(), keys=keys)
+
+
 class Cluster:
     """Drives both sides; `runtime` is where faults are made."""
 
     def __init__(self, home: Path, name: str = "n1") -> None:
         config = WorkerConfig(node=name, cluster="test", home=home)
         self.runtime = InMemoryRuntime(Owner(cluster="test", node=name))
-        self.node = node_app.build(config, {"in-memory": self.runtime}, self._send)
+        self.identity = enrolled(name)
+        runtimes = {"in-memory": self.runtime}
+        self.node = node_app.build(config, self.identity, runtimes, self._send)
         self.reports: list[dict[str, object]] = []
         self.deaf = False
 
-    def _send(self, report: dict[str, object]) -> bool:
+    def _send(self, envelope: dict[str, str]) -> bool:
         if self.deaf:
             return False
-        self.reports.append(report)
-        return transport.publish(protocol.REPORT_TASK, protocol.CONTROL_QUEUE, {"report": report})
+        self.reports.append(report_in(envelope))
+        arguments = {"envelope": envelope}
+        return transport.publish(protocol.REPORT_TASK, protocol.CONTROL_QUEUE, arguments)
 
     def join(self) -> None:
         """Let the node say that it is there."""

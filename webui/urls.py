@@ -38,6 +38,7 @@ urlpatterns = [
     path("replicas/<str:uid>/retry/", acts.retry, name="retry"),
     path("replicas/<str:uid>/replace/", acts.replace, name="replace"),
     path("nodes/", things.node_list, name="nodes"),
+    path("nodes/add/", acts.add_node, name="add-node"),
     path("nodes/<str:name>/", things.node, name="node"),
     path("nodes/<str:name>/drain/", things.drain, name="drain"),
     path("nodes/<str:name>/drain/start/", acts.drain, name="start-drain"),

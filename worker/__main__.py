@@ -9,7 +9,8 @@ import sys
 import redis
 
 from worker import app as composition
-from worker.config import WorkerConfig
+from worker.config import WorkerConfig, home_of, name_of
+from worker.identity import Identity, path_in
 from worker.protocol import node_queue
 from worker.watchdog import Watchdog
 
@@ -28,12 +29,13 @@ def main() -> None:
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     try:
-        config = WorkerConfig.from_env()
+        identity = Identity.load(path_in(home_of(os.environ), name_of(os.environ)))
+        config = WorkerConfig.from_env(identity=identity)
     except (ValueError, OSError) as error:
         sys.exit(f"kijabi node: {error}")
     composition.configure(config)
     runtimes = composition.choose_runtimes(config, patient=True)
-    node = composition.build(config, runtimes, composition.send_report)
+    node = composition.build(config, identity, runtimes, composition.send_report)
     composition.install(node)
     node.start()
     Watchdog(node, redis.Redis.from_url(config.redis_url, socket_timeout=3)).start()

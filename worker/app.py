@@ -19,8 +19,10 @@ from worker.agent import Agent
 from worker.assignments import AssignmentStore
 from worker.command_stream import CommandStreams
 from worker.config import RELEASE, WorkerConfig
+from worker.identity import Identity
 from worker.labels import Owner
 from worker.log_stream import LogStreams
+from worker.mailbox import Mailbox
 from worker.protocol import CONTROL_QUEUE, REPORT_TASK, NodeFacts, node_queue
 from worker.reporter import Reporter
 from worker.runtimes.base import ContainerRuntime, RuntimeFailure
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 app = Celery("kijabi-node", include=["worker.tasks"])
 app.conf.update(
+    broker_transport="worker.gate:Transport",
     task_ignore_result=True,
     task_acks_late=True,
     task_reject_on_worker_lost=False,
@@ -57,6 +60,7 @@ class Node:
     reporter: Reporter
     logs: LogStreams
     commands: CommandStreams
+    mailbox: Mailbox
     latest_message_at: float = 0.0
 
     def start(self) -> None:
@@ -120,16 +124,18 @@ def configure(config: WorkerConfig) -> None:
 
 def build(
     config: WorkerConfig,
+    identity: Identity,
     runtimes: Mapping[str, ContainerRuntime],
-    send: Callable[[dict[str, object]], bool],
+    send: Callable[[dict[str, str]], bool],
 ) -> Node:
-    """Put a node together from its parts."""
+    """Put a node together from its parts; `send` takes signed reports."""
     store = AssignmentStore(config.state_dir / "assignments.sqlite3")
+    mailbox = Mailbox(identity, store, time.time)
     reporter = Reporter(
         config.node,
         store.next_boot(time.time()),
         lambda: describe(config, agent),
-        send,
+        lambda report: send(mailbox.sign_report(report)),
         full_seconds=config.report_seconds,
     )
     agent = Agent(
@@ -150,15 +156,16 @@ def build(
         reporter=reporter,
         logs=LogStreams(agent, connect),
         commands=CommandStreams(agent, connect),
+        mailbox=mailbox,
     )
 
 
-def send_report(report: dict[str, object]) -> bool:
+def send_report(envelope: dict[str, str]) -> bool:
     """Publish a report, straight to the control queue; return whether the broker took it."""
     try:
         app.send_task(
             REPORT_TASK,
-            kwargs={"report": report},
+            kwargs={"envelope": envelope},
             queue=Queue(CONTROL_QUEUE, no_declare=True),
             declare=[],
             retry=False,

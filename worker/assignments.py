@@ -121,6 +121,18 @@ class AssignmentStore:
             )
         return boot
 
+    def has_taken(self, nonce: str) -> bool:
+        """Tell whether a letter was taken before."""
+        with self._lock:
+            found = self._connection.execute("SELECT 1 FROM taken WHERE nonce = ?", (nonce,))
+            return found.fetchone() is not None
+
+    def note_taken(self, nonce: str, until: float, *, now: float) -> None:
+        """Remember a letter for as long as it could come again, and forget those that cannot."""
+        with self._lock, self._connection:
+            self._connection.execute("DELETE FROM taken WHERE until < ?", (now,))
+            self._connection.execute("INSERT OR IGNORE INTO taken VALUES (?, ?)", (nonce, until))
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -131,6 +143,8 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS assignment (uid TEXT PRIMARY KEY, body TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS ended (uid TEXT PRIMARY KEY, at REAL NOT NULL, body TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS taken (nonce TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS taken_until ON taken (until)",
 )
 
 

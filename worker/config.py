@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.identity import Identity
+
 RELEASE = "0.1.0"
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 
@@ -32,8 +34,14 @@ class WorkerConfig:
         return self.home / "nodes" / self.node
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> WorkerConfig:
-        """Return the settings the environment asks for.
+    def from_env(
+        cls,
+        env: Mapping[str, str] = os.environ,
+        *,
+        node: str = "",
+        identity: Identity | None = None,
+    ) -> WorkerConfig:
+        """Return the settings the environment asks for; what the identity knows comes from there.
 
         Raises:
             ValueError: a variable makes no sense; the sentence names it and says what to write.
@@ -41,17 +49,31 @@ class WorkerConfig:
         runtime = env.get("KIJABI_RUNTIME", "auto")
         if runtime not in {"auto", "docker", "sandbox"}:
             raise ValueError(f"KIJABI_RUNTIME is {runtime!r}; use docker, sandbox or auto")
-        home = Path(env.get("KIJABI_HOME", ".kijabi")).resolve()
+        home = home_of(env)
         return cls(
-            node=env.get("KIJABI_NODE") or socket.gethostname().split(".")[0].lower(),
-            cluster=env.get("KIJABI_CLUSTER") or (home / "cluster-id").read_text().strip(),
+            node=node or name_of(env),
+            cluster=identity.cluster if identity else _cluster(env, home),
             home=home,
             runtime=runtime,
             labels=_labels(env.get("KIJABI_NODE_LABELS", "")),
-            redis_url=env.get("REDIS_URL", DEFAULT_BROKER),
+            redis_url=identity.broker if identity else DEFAULT_BROKER,
             start_threads=int(_number(env, "KIJABI_START_THREADS", 8, least=1)),
             report_seconds=_number(env, "KIJABI_REPORT_SECONDS", 10, least=0.1),
         )
+
+
+def home_of(env: Mapping[str, str]) -> Path:
+    """Return the state folder."""
+    return Path(env.get("KIJABI_HOME", ".kijabi")).resolve()
+
+
+def name_of(env: Mapping[str, str]) -> str:
+    """Return this node's name."""
+    return env.get("KIJABI_NODE") or socket.gethostname().split(".")[0].lower()
+
+
+def _cluster(env: Mapping[str, str], home: Path) -> str:
+    return env.get("KIJABI_CLUSTER") or (home / "cluster-id").read_text().strip()
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:

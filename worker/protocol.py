@@ -14,12 +14,14 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import NewType, TypeVar
 
 VERSION = 1
+# A field with this mark is read by nobody but the node it is for (worker/sealing.py).
+SEALED = types.MappingProxyType({"sealed": True})
 
 ReplicaUid = NewType("ReplicaUid", str)
 JobUid = NewType("JobUid", str)
@@ -35,9 +37,22 @@ RUN_COMMAND_TASK = "worker.run_command"
 REPORT_TASK = "orchestrator.ingest_report"
 
 
+_NODE_QUEUE = "node."
+
+
 def node_queue(node: str) -> str:
     """Return the name of the queue that only this node consumes."""
-    return f"node.{node}"
+    return f"{_NODE_QUEUE}{node}"
+
+
+def node_of_queue(queue: str) -> str | None:
+    """Return whose queue it is, None when it is no node's."""
+    return queue.removeprefix(_NODE_QUEUE) if queue.startswith(_NODE_QUEUE) else None
+
+
+def answer_uid(node: str, unique: str) -> str:
+    """Return the uid of a request whose answer comes through a stream only this node writes."""
+    return f"{node}.{unique}"
 
 
 class MalformedMessage(ValueError):
@@ -130,7 +145,7 @@ class ContainerSpec:
     image: str
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, str], ...] = field(default=(), metadata=SEALED)
     working_dir: str = ""
     ports: tuple[Port, ...] = ()
     resources: Resources = Resources()
@@ -233,7 +248,7 @@ class CommandRequest:
 
     uid: str
     replica: ReplicaUid
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = field(metadata=SEALED)
     timeout_seconds: int = 60
 
 
@@ -323,10 +338,10 @@ def to_wire(message: object) -> dict[str, object]:
     if not dataclasses.is_dataclass(message) or isinstance(message, type):
         raise TypeError(f"{message!r} is not a protocol message")
     wire: dict[str, object] = {}
-    for field in dataclasses.fields(message):
-        value = getattr(message, field.name)
-        if field.name == "version" or value != field.default:
-            wire[field.name] = _plain(value)
+    for one in dataclasses.fields(message):
+        value = getattr(message, one.name)
+        if one.name == "version" or value != one.default:
+            wire[one.name] = _plain(value)
     return wire
 
 
@@ -342,7 +357,10 @@ def from_wire(kind: type[Message], wire: object) -> Message:
     if "version" in _hints(typing.cast(typing.Hashable, kind)) and (
         not isinstance(version, int) or version > VERSION
     ):
-        raise MalformedMessage(f"{kind.__name__}: version {version!r} is newer than {VERSION}")
+        raise MalformedMessage(
+            f"{kind.__name__}: it speaks protocol version {version!r}, and this release "
+            f"understands no more than {VERSION}; upgrade this side first"
+        )
     values: dict[str, object] = {}
     for name, hint in _hints(typing.cast(typing.Hashable, kind)).items():
         if name in wire:
@@ -376,6 +394,10 @@ def _typed(hint: object, value: object, path: str) -> object:
             return None
         inner = next(arg for arg in typing.get_args(hint) if arg is not type(None))
         return _typed(inner, value, path)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise MalformedMessage(f"{path}: expected an object, got {type(value).__name__}")
+        return value
     if origin is tuple:
         return _typed_tuple(typing.get_args(hint), value, path)
     if isinstance(hint, NewType):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from worker.app import choose_runtimes
 from worker.config import WorkerConfig
+from worker.identity import Identity, NoIdentity, path_in
 from worker.runtimes.base import ContainerInfo, ContainerRuntime, RuntimeFailure
 
 GRACE_SECONDS = 10
@@ -25,15 +25,23 @@ def main() -> None:
     if not names:
         print("kijabi: nothing was ever run here")  # noqa: T201, a command's answer
         return
-    config = WorkerConfig.from_env({**os.environ, "KIJABI_NODE": names[0]})
     found: list[tuple[ContainerRuntime, ContainerInfo]] = []
     for name in names:
-        for runtime in choose_runtimes(replace(config, node=name)).values():
+        config = WorkerConfig.from_env(node=name, identity=_identity(home, name))
+        for runtime in choose_runtimes(config).values():
             found += [(runtime, info) for info in runtime.list()]
     with ThreadPoolExecutor(16) as threads:
         stopped = sum(threads.map(_stop, found))
     print(f"kijabi: {stopped} of {len(found)} containers stopped")  # noqa: T201, as above
     sys.exit(0 if stopped == len(found) else 1)
+
+
+def _identity(home: Path, node: str) -> Identity | None:
+    try:
+        return Identity.load(path_in(home, node))
+    except NoIdentity:
+        # It ran here before nodes had one: its containers carry this folder's cluster id.
+        return None
 
 
 def _stop(target: tuple[ContainerRuntime, ContainerInfo]) -> bool:

@@ -1,80 +1,100 @@
-"""Celery tasks of a node: decode, hand to the agent, come back. The agent's passes do the work."""
+"""Celery tasks of a node: open the letter, decode, hand to the agent, come back.
+
+The agent's passes do the work.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from worker import protocol
-from worker.app import app, current
+from worker.app import Node, app, current
 from worker.protocol import Job
 
 logger = logging.getLogger(__name__)
 
 AnyJob = TypeVar("AnyJob", bound=Job)
+Arguments = Mapping[str, object]
 
 
 @app.task(name=protocol.START_TASK)
-def start_containers(*, jobs: list[object], **_newer: object) -> None:
+def start_containers(*, envelope: object = None, **_newer: object) -> None:
     """Take start jobs: each assigns a replica to this node."""
-    _execute(protocol.StartJob, jobs)
+    _take(protocol.START_TASK, envelope, partial(_execute, protocol.StartJob))
 
 
 @app.task(name=protocol.STOP_TASK)
-def stop_containers(*, jobs: list[object], **_newer: object) -> None:
+def stop_containers(*, envelope: object = None, **_newer: object) -> None:
     """Take stop jobs: each takes a replica back."""
-    _execute(protocol.StopJob, jobs)
+    _take(protocol.STOP_TASK, envelope, partial(_execute, protocol.StopJob))
 
 
 @app.task(name=protocol.UPDATE_TASK)
-def update_containers(*, jobs: list[object], **_newer: object) -> None:
+def update_containers(*, envelope: object = None, **_newer: object) -> None:
     """Take update jobs: each changes limits in place."""
-    _execute(protocol.UpdateJob, jobs)
+    _take(protocol.UPDATE_TASK, envelope, partial(_execute, protocol.UpdateJob))
 
 
 @app.task(name=protocol.RETRY_TASK)
-def retry_containers(*, jobs: list[object], **_newer: object) -> None:
+def retry_containers(*, envelope: object = None, **_newer: object) -> None:
     """Take retry jobs: each forgets a back-off."""
-    _execute(protocol.RetryJob, jobs)
+    _take(protocol.RETRY_TASK, envelope, partial(_execute, protocol.RetryJob))
 
 
 @app.task(name=protocol.PING_TASK)
-def ping(*, token: str = "", full: bool = False, **_newer: object) -> None:
+def ping(*, envelope: object = None, **_newer: object) -> None:
     """Answer that this worker consumes its queue."""
-    node = current()
-    node.latest_message_at = time.monotonic()
-    if full:
-        node.reporter.ask_full()
-    node.reporter.answer_ping(token)
+    _take(protocol.PING_TASK, envelope, _answer)
 
 
 @app.task(name=protocol.STREAM_LOGS_TASK)
-def stream_logs(*, request: object, **_newer: object) -> None:
+def stream_logs(*, envelope: object = None, **_newer: object) -> None:
     """Send a replica's log to whoever asked."""
-    current().latest_message_at = time.monotonic()
-    try:
-        current().logs.begin(protocol.from_wire(protocol.LogRequest, request))
-    except protocol.MalformedMessage as error:
-        logger.warning("A log request is malformed and was dropped: %s", error)
+    _take(protocol.STREAM_LOGS_TASK, envelope, _stream_logs)
 
 
 @app.task(name=protocol.RUN_COMMAND_TASK)
-def run_command(*, request: object, **_newer: object) -> None:
+def run_command(*, envelope: object = None, **_newer: object) -> None:
     """Run a command in a replica for whoever asked."""
-    current().latest_message_at = time.monotonic()
-    try:
-        current().commands.begin(protocol.from_wire(protocol.CommandRequest, request))
-    except protocol.MalformedMessage as error:
-        logger.warning("A request to run a command is malformed and was dropped: %s", error)
+    _take(protocol.RUN_COMMAND_TASK, envelope, _run_command)
 
 
-def _execute(kind: type[AnyJob], jobs: Iterable[object]) -> None:
+def _take(task: str, envelope: object, act: Callable[[Node, Arguments], None]) -> None:
+    """Act on a letter if it is the control plane's, for this node and task, and new."""
     node = current()
     node.latest_message_at = time.monotonic()
+    letter = node.mailbox.open(task, envelope)
+    if letter is None:
+        return
+    try:
+        act(node, letter.arguments)
+    except protocol.MalformedMessage as error:
+        logger.warning("A message for %s is malformed and was dropped: %s", task, error)
+    node.mailbox.note_taken(letter)
+
+
+def _answer(node: Node, arguments: Arguments) -> None:
+    if arguments.get("full") is True:
+        node.reporter.ask_full()
+    node.reporter.answer_ping(str(arguments.get("token", "")))
+
+
+def _stream_logs(node: Node, arguments: Arguments) -> None:
+    node.logs.begin(protocol.from_wire(protocol.LogRequest, arguments.get("request")))
+
+
+def _run_command(node: Node, arguments: Arguments) -> None:
+    node.commands.begin(protocol.from_wire(protocol.CommandRequest, arguments.get("request")))
+
+
+def _execute(kind: type[AnyJob], node: Node, arguments: Arguments) -> None:
+    jobs = arguments.get("jobs")
     decoded: list[AnyJob] = []
-    for job in jobs:
+    for job in jobs if isinstance(jobs, list) else ():
         try:
             decoded.append(protocol.from_wire(kind, job))
         except protocol.MalformedMessage as error:

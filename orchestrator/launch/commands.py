@@ -14,6 +14,7 @@ usage: python3 manage.py COMMAND [OPTIONS]
   up          start everything here: broker, web, control worker, one node
   down        end it, and stop the containers it runs on this machine
   node        add a node worker to the control plane on this machine
+  node join   URL --token TOKEN: make this machine a node of a control plane elsewhere
 
   apply       make everything in a manifest so:  apply -f FILE|- [--wait] [--dry-run]
   get         deployments | replicas | nodes | jobs | events  [NAME] [-n NS] [-o wide|json|yaml]
@@ -50,12 +51,12 @@ def run(arguments: Sequence[str]) -> None:
 
 def _command(name: str) -> Callable[[list[str]], None]:
     from orchestrator.cli import main as client  # noqa: PLC0415, keeps every start light
-    from orchestrator.launch import development, stack  # noqa: PLC0415, as above
+    from orchestrator.launch import development, nodes, stack  # noqa: PLC0415, as above
 
     own: dict[str, Callable[[list[str]], None]] = {
         "up": stack.up,
         "down": stack.down,
-        "node": stack.node,
+        "node": nodes.node,
         "test": development.test,
         "check_code": development.check_code,
         "bench": development.bench,

@@ -1,12 +1,10 @@
-"""`up`, `down` and `node`: the whole system on one machine."""
+"""`up` and `down`: the whole system on one machine."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -16,8 +14,8 @@ import urllib.request
 from contextlib import nullcontext
 from pathlib import Path
 
-from orchestrator.home import ROOT, is_on, read_or_create_secret, state_folder
-from orchestrator.launch import broker, environment, locks
+from orchestrator.home import ROOT, is_on, state_folder
+from orchestrator.launch import broker, environment, locks, nodes
 from orchestrator.launch.environment import Unready
 from orchestrator.launch.locks import OnlyOne
 from orchestrator.launch.supervisor import Child, Supervisor
@@ -25,38 +23,17 @@ from orchestrator.launch.supervisor import Child, Supervisor
 READY_SECONDS = 60
 NODE_SECONDS = 15
 TRIES_BEFORE_READY = 5
-NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def up(arguments: list[str]) -> None:
     """Start broker, web, control worker and a node; keep them running until Ctrl-C."""
     options = _up_options(arguments)
     environment.enter()
-    home = _prepare_home()
+    home = nodes.prepare_home()
     with OnlyOne(home, "up", "end it first (Ctrl-C there, or `manage.py down`)"):
         _check_port(options.host, options.port)
         with locks.only_node(home, options.node_name) if not options.no_node else nullcontext():
             _run_stack(home, options)
-
-
-def node(arguments: list[str]) -> None:
-    """Add a node worker to the control plane on this machine."""
-    options = _node_options(arguments)
-    environment.enter()
-    home = _prepare_home()
-    if "REDIS_URL" not in os.environ and not broker.url_file(home).exists():
-        raise Unready(
-            "there is no control plane here: run `manage.py up` first, or set REDIS_URL and "
-            "KIJABI_CLUSTER to those of another machine"
-        )
-    url = os.environ.get("REDIS_URL") or broker.url_file(home).read_text().strip()
-    with locks.only_node(home, options.name):
-        supervisor = Supervisor(_say)
-        _end_on_signals(supervisor)
-        supervisor.add(_node_child(home, url, options.name, options.runtime, options.label))
-        _say(f"node {options.name} runs; Ctrl-C ends it and leaves its containers running")
-        supervisor.run()
-        supervisor.end()
 
 
 def down(arguments: list[str]) -> None:
@@ -66,7 +43,7 @@ def down(arguments: list[str]) -> None:
     home = state_folder()
     for lock in locks.found(home):
         if (pid := locks.holder(lock)) is not None:
-            _say(f"ending {lock.stem} (process {pid})")
+            nodes.say(f"ending {lock.stem} (process {pid})")
             locks.end_holder(lock, pid)
     result = subprocess.run(  # noqa: S603, our own program
         [environment.python(), "-m", "worker.stop_all"],
@@ -81,42 +58,32 @@ def _up_options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("manage.py up", description=up.__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="port of the dashboard and API")
-    parser.add_argument("--node-name", default=_hostname(), type=_node_name, metavar="NAME")
+    parser.add_argument(
+        "--node-name", default=nodes.hostname(), type=nodes.node_name, metavar="NAME"
+    )
     parser.add_argument("--no-node", action="store_true", help="run no containers here")
-    _add_worker_options(parser)
+    nodes.add_worker_options(parser)
     return parser.parse_args(arguments)
-
-
-def _node_options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("manage.py node", description=node.__doc__)
-    parser.add_argument("--name", required=True, type=_node_name, help="unique name of the node")
-    _add_worker_options(parser)
-    return parser.parse_args(arguments)
-
-
-def _add_worker_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runtime", choices=("docker", "sandbox", "auto"), default="auto")
-    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
 
 
 def _run_stack(home: Path, options: argparse.Namespace) -> None:
-    supervisor = Supervisor(_say)
-    _end_on_signals(supervisor)
+    supervisor = Supervisor(nodes.say)
+    nodes.end_on_signals(supervisor)
     try:
         url = os.environ.get("REDIS_URL", "")
         if not url:
-            url, command = broker.prepare(home)
+            url, command = broker.prepare(home, options.host)
             supervisor.add(Child("broker", command, os.environ, home / "logs/broker.log"))
-        first_login = _bootstrap(home)
-        if supervisor.is_ending:
-            return
         shared = {**os.environ, "KIJABI_HOME": str(home), "REDIS_URL": url}
         _await_broker(url)
+        first_login = nodes.bootstrap(shared, "" if options.no_node else options.node_name)
+        if supervisor.is_ending:
+            return
         supervisor.add(_web_child(home, shared, options))
         supervisor.add(_control_child(home, shared))
         if not options.no_node:
             name, runtime = options.node_name, options.runtime
-            supervisor.add(_node_child(home, url, name, runtime, options.label))
+            supervisor.add(nodes.child(home, name, runtime, options.label))
         address = f"http://{_shown_host(options.host)}:{options.port}"
         if _await_ready(supervisor, f"{address}/readyz", home):
             (home / "run/server").write_text(address)
@@ -124,7 +91,7 @@ def _run_stack(home: Path, options: argparse.Namespace) -> None:
                 _await_node(supervisor, f"{address}/api/v1/nodes/{options.node_name}/", first_login)
             _introduce(address, first_login)
         supervisor.run()
-        _say("ending; containers run on (the next `up` takes them over, `down` stops them)")
+        nodes.say("ending; containers run on (the next `up` takes them over, `down` stops them)")
     finally:
         supervisor.end()
 
@@ -149,27 +116,6 @@ def _control_child(home: Path, shared: dict[str, str]) -> Child:
     return Child("control", command, {**shared, "KIJABI_BEAT": "1"}, home / "logs/control.log")
 
 
-def _node_child(home: Path, url: str, name: str, runtime: str, labels: list[str]) -> Child:
-    extra = {
-        "KIJABI_HOME": str(home),
-        "REDIS_URL": url,
-        "KIJABI_NODE": name,
-        "KIJABI_RUNTIME": runtime,
-        "KIJABI_NODE_LABELS": ",".join(labels),
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [environment.python(), "-m", "worker"]
-    return Child(f"node-{name}", command, {**os.environ, **extra}, home / f"logs/node-{name}.log")
-
-
-def _prepare_home() -> Path:
-    home = state_folder()
-    for folder in (home, home / "run", home / "logs", home / "nodes"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    read_or_create_secret(home / "cluster-id", 8)
-    return home
-
-
 def _check_port(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -179,23 +125,6 @@ def _check_port(host: str, port: int) -> None:
             raise Unready(
                 f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port"
             ) from None
-
-
-def _bootstrap(home: Path) -> dict[str, str | None]:
-    result = subprocess.run(  # noqa: S603, our own program
-        [environment.python(), str(ROOT / "manage.py"), "bootstrap", "--json"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KIJABI_HOME": str(home)},
-        # Ctrl-C ends us after it: half a migration helps nobody.
-        start_new_session=True,
-        check=False,
-    )
-    if result.returncode != 0:
-        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise Unready(f"the database cannot be prepared: {last}")
-    answer: dict[str, str | None] = json.loads(result.stdout.strip().splitlines()[-1])
-    return answer
 
 
 def _await_broker(url: str) -> None:
@@ -249,7 +178,7 @@ def _await_node(supervisor: Supervisor, url: str, login: dict[str, str | None]) 
         except (urllib.error.URLError, OSError):
             continue
         return
-    _say("the node has not joined yet; its log says why if it does not within a minute")
+    nodes.say("the node has not joined yet; its log says why if it does not within a minute")
 
 
 def _introduce(address: str, login: dict[str, str | None]) -> None:
@@ -265,28 +194,5 @@ def _introduce(address: str, login: dict[str, str | None]) -> None:
     sys.stdout.flush()
 
 
-def _end_on_signals(supervisor: Supervisor) -> None:
-    signal.signal(signal.SIGTERM, supervisor.ask_to_end)
-    signal.signal(signal.SIGINT, supervisor.ask_to_end)
-
-
 def _shown_host(host: str) -> str:
     return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104, a comparison
-
-
-def _hostname() -> str:
-    name = re.sub(r"[^-a-z0-9]", "-", socket.gethostname().split(".")[0].lower()).strip("-")
-    return name or "node"
-
-
-def _node_name(text: str) -> str:
-    if not NODE_NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no node name: use lower-case letters, digits and '-'"
-        )
-    return text
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"kijabi: {text}\n")
-    sys.stderr.flush()

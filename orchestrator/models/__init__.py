@@ -10,6 +10,7 @@ from orchestrator.models.job import (
     JobOperation,
     JobState,
 )
+from orchestrator.models.joining import JoinToken, NodeIdentity
 from orchestrator.models.node import Node
 from orchestrator.models.replica import Replica
 
@@ -23,9 +24,11 @@ __all__ = [
     "Job",
     "JobOperation",
     "JobState",
+    "JoinToken",
     "LoginTry",
     "Namespace",
     "Node",
+    "NodeIdentity",
     "Replica",
     "Result",
     "Revision",

@@ -47,6 +47,7 @@ TABLE = {
     "replica-logs": _USUAL,
     "replica-exec": _USUAL,
     "nodes": _USUAL,
+    "join-tokens": _ONLY_ADMINS,
     "node": _USUAL,
     "node-cordon": _ADMIN,
     "node-uncordon": _ADMIN,

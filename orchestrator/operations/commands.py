@@ -63,7 +63,7 @@ def begin(replica: str, argv: Sequence[str], *, timeout_seconds: int, change: Ch
         )
         events.done_by(change, event, Act(verb="run", kind="replica", name=row.uid)).save()
         return Command(
-            uid=uuid.uuid4().hex,
+            uid=protocol.answer_uid(str(row.node_id), uuid.uuid4().hex),
             replica=row.uid,
             node=str(row.node_id),
             argv=words,

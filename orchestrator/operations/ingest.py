@@ -7,15 +7,24 @@ in any order. What changed leaves an event, and the deployments concerned are ow
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from django.db import transaction
 
 from orchestrator.core.lifecycle import ReplicaPhase, may_follow
 from orchestrator.models import Deployment, Event, Replica
-from orchestrator.operations import announce, draining, events, inventory, job_results, nodes
+from orchestrator.operations import (
+    announce,
+    draining,
+    events,
+    inventory,
+    job_results,
+    mail,
+    nodes,
+)
 from worker import protocol
+from worker.envelope import Refused
 
 _PHASES = {
     protocol.NodePhase.ACCEPTED: ReplicaPhase.ASSIGNED,
@@ -47,18 +56,31 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
             result.stale = True
             return result
         known = _locked_rows(report.replicas)
+        report = _about_itself(report, known)
         written: list[Event] = []
         for status in report.replicas:
             row = known.get(status.uid)
             if row is not None:
                 _take(row, status, report, now, written, result)
-        job_results.take(report.replicas, now=now)
+        job_results.take(report, now=now)
         if report.full:
             inventory.compare(node, report, known, now=now)
         draining.finish(node, now=now)
         Event.objects.bulk_create(written)
         _owe_a_pass(result.deployments, written)
     return result
+
+
+def _about_itself(report: protocol.NodeReport, known: dict[str, Replica]) -> protocol.NodeReport:
+    """Return the report without lines about other nodes' replicas; the rest of it still counts."""
+    foreign = {uid for uid, row in known.items() if row.node_id != report.node}
+    if not foreign:
+        return report
+    uids = ", ".join(sorted(foreign)[:5])
+    told = f"node {report.node} reports about replicas of other nodes: {uids}"
+    mail.refusals.note(Refused("foreign", told))
+    own = tuple(status for status in report.replicas if status.uid not in foreign)
+    return replace(report, replicas=own)
 
 
 def _locked_rows(statuses: Iterable[protocol.ReplicaStatus]) -> dict[str, Replica]:
@@ -80,7 +102,7 @@ def _take(
 ) -> None:
     """Bring one row up to a newer status; events and the owed pass are noted when it changed."""
     older = (report.boot, report.sequence) <= (row.report_boot, row.report_sequence)
-    if older or status.epoch != row.epoch or row.node_id != report.node:
+    if older or status.epoch != row.epoch:
         return
     before = (row.phase, row.ready, row.reason, row.restarts)
     _copy(row, status, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from orchestrator.models import OPEN_STATES, Job, JobOperation, JobState, Replica
@@ -15,13 +14,13 @@ _STATES = {
 }
 
 
-def take(statuses: Iterable[protocol.ReplicaStatus], *, now: datetime) -> None:
-    """Save the outcomes carried by a report."""
-    results = {result.uid: result for status in statuses for result in status.jobs}
+def take(report: protocol.NodeReport, *, now: datetime) -> None:
+    """Save the outcomes carried by a report, of its own node's jobs."""
+    results = {result.uid: result for status in report.replicas for result in status.jobs}
     if not results:
         return
-    open_jobs = Job.objects.filter(uid__in=results, state__in=OPEN_STATES).defer("payload")
-    for job in open_jobs:
+    own = Job.objects.filter(uid__in=results, state__in=OPEN_STATES, node_id=report.node)
+    for job in own.defer("payload"):
         _advance(job, results[protocol.JobUid(job.uid)], now)
 
 

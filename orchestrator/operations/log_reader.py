@@ -10,12 +10,13 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from asgiref.sync import sync_to_async
 from redis.exceptions import RedisError
 
 from orchestrator.operations import log_requests
 from orchestrator.operations.answer_stream import BLOCK_MS, AnswerStream, Entries
+from orchestrator.operations.connections import borrowed
 from orchestrator.queries.replicas import LogSource
+from worker.protocol import answer_uid
 
 FIRST_ANSWER_SECONDS = 5.0
 
@@ -50,7 +51,7 @@ class LogReader:
 
     def __init__(self, source: LogSource, *, tail: int | None, follow: bool) -> None:
         self._source, self._tail, self._follow = source, tail, follow
-        self._uid = uuid.uuid4().hex
+        self._uid = answer_uid(source.node, uuid.uuid4().hex)
         self._answer = AnswerStream(f"logs:{self._uid}")
 
     async def begin(self) -> Entries:
@@ -94,8 +95,13 @@ class LogReader:
     async def _begin(self) -> Entries:
         source = self._source
         await self._renew()
-        sent = await sync_to_async(log_requests.send)(
-            source.node, self._uid, source.uid, tail=self._tail, follow=self._follow
+        sent = await borrowed(
+            log_requests.send,
+            source.node,
+            self._uid,
+            source.uid,
+            tail=self._tail,
+            follow=self._follow,
         )
         if not sent:
             raise BrokerDown

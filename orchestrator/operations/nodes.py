@@ -43,7 +43,10 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         return None
     if report.boot > node.boot:
         node.boot, node.sequence = report.boot, 0
-    node.sequence = max(node.sequence, report.sequence)
+    if report.sequence <= node.sequence:
+        # Late, or played again: it says nothing about the node now, only of replicas then.
+        return None if report.full else node
+    node.sequence = report.sequence
     if node.state != NodeState.READY:
         node.state = NodeState.READY
         announce.changed(announce.node_topic(node.name))

@@ -1,5 +1,7 @@
 """Publish messages to the broker: one way out, short time limits, never a retry here.
 
+What goes to a node's queue is a letter, sealed and signed for it at this last moment.
+
 A message for a direct queue goes through the anonymous exchange (Celery sees to that) and nothing
 is declared for it, so a flushed Redis has no binding to lose. What could not be sent stays a row
 and is sent again by the sweep.
@@ -8,6 +10,7 @@ and is sent again by the sweep.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 
 from celery import Celery
@@ -16,6 +19,8 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from orchestrator.celery import app
+from orchestrator.operations import mail
+from worker import protocol
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +30,12 @@ eager_applications: list[Celery] = []
 
 def publish(task: str, queue: str, arguments: Mapping[str, object]) -> bool:
     """Send one task message; return whether the broker took it."""
+    node = protocol.node_of_queue(queue)
+    if node is not None:
+        letter = mail.to_node(node, task, arguments, now=time.time())
+        if letter is None:
+            return False
+        arguments = {"envelope": letter}
     if app.conf.task_always_eager:
         _run_here(task, arguments)
         return True

@@ -11,8 +11,7 @@ LIMITS = {"orchestrator/core": 300, "orchestrator": 400, "webui": 400, "worker":
 # A longer clear table or contract beats clipped pieces; each entry has its reason.
 EXCEPTIONS = {
     "worker/runtimes/sandbox/runtime.py": 440,  # one runtime, one class and its watch
-    "orchestrator/launch/stack.py": 420,  # the whole of up, node and down
-    "worker/protocol.py": 420,  # the wire contract in one place
+    "worker/protocol.py": 450,  # the wire contract in one place
 }
 FILES = sorted(
     path

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from orchestrator.manifests.manifest import parse
 from orchestrator.models import Event, Job, JobState, Node, Replica
-from orchestrator.operations import applying, dispatch, ingest, nodes, reconcile, sweep
+from orchestrator.operations import applying, dispatch, ingest, mail, nodes, reconcile, sweep
 from tests.cluster import Cluster, change, manifest
 from worker import protocol
 
@@ -157,3 +157,48 @@ def test_a_new_node_takes_what_waits(cluster: Cluster):
     cluster.join()
 
     assert len(cluster.containers()) == 2
+
+
+def test_a_report_played_again_does_not_make_a_node_look_alive(sent):
+    assigned()
+    report(5, full=True)
+    long_ago = timezone.now() - timedelta(minutes=5)
+    Node.objects.update(seen_at=long_ago, state="silent")
+
+    assert report(5, full=True).stale
+    report(4)
+
+    node = Node.objects.get()
+    assert (node.seen_at, node.state) == (long_ago, "silent")
+
+
+def test_a_node_confirms_only_jobs_of_its_own(sent):
+    replica = assigned()[0]
+    job = Job.objects.get()
+    done = protocol.JobResult(uid=job.uid, outcome=protocol.JobOutcome.DONE)
+    line = status("stranger", protocol.NodePhase.RUNNING, jobs=(done,))
+    message = protocol.NodeReport(node="n2", boot=1, sequence=1, sent_at=0.0, replicas=(line,))
+
+    ingest.ingest(message, now=timezone.now())
+
+    job.refresh_from_db()
+    assert (job.state, replica.node_id) == (JobState.QUEUED, "n1")
+
+
+def test_lines_about_other_nodes_replicas_are_dropped_and_the_rest_counts(sent):
+    replica = assigned()[0]
+    lines = (
+        status(replica.uid, protocol.NodePhase.STOPPED),
+        status("unknown", protocol.NodePhase.RUNNING),
+    )
+    message = protocol.NodeReport(
+        node="n2", boot=1, sequence=1, sent_at=0.0, replicas=lines, full=True
+    )
+    before = mail.refusals.counts["foreign"]
+
+    ingest.ingest(message, now=timezone.now())
+
+    replica.refresh_from_db()
+    assert replica.phase == "assigned"
+    assert Node.objects.get(name="n2").strangers == ["unknown"]
+    assert mail.refusals.counts["foreign"] == before + 1

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orchestrator.core.spec import MAX_REPLICAS
-from orchestrator.operations import deployments, draining, nodes, replicas
+from orchestrator.operations import deployments, draining, joining, nodes, replicas
 from orchestrator.operations.access import why_not
 from webui.pages import MISTAKES, act, back, change, origin, sentence
+from webui.views.things import JOIN_TOKEN
 
 MOST_AT_ONCE = 100
 MOST_DIGITS = 9
@@ -138,6 +139,19 @@ def replace(request: HttpRequest, uid: str) -> str:
     """Stop a replica for good; another takes its place."""
     replicas.replace(uid, change(request))
     return _("replica %(uid)s is replaced") % {"uid": uid}
+
+
+@act("join-tokens")
+def add_node(request: HttpRequest) -> HttpResponse:
+    """Make a token with which one machine may join; the page of nodes shows the command."""
+    made = joining.make_token(change(request))
+    address = request.build_absolute_uri("/").rstrip("/")
+    request.session[JOIN_TOKEN] = {
+        "id": made.id,
+        "command": joining.command(made.text, address),
+        "is_local": request.get_host().partition(":")[0] in {"127.0.0.1", "localhost"},
+    }
+    return redirect("webui:nodes")
 
 
 @act("node-cordon")

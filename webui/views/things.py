@@ -7,11 +7,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.announce import deployment_topic
-from orchestrator.queries import drains, events, jobs, nodes, replicas
+from orchestrator.queries import drains, events, jobs, joining, nodes, replicas
 from webui import presenters
 from webui.pages import found, page, paged, show, wanted
 
 BESIDE = 10
+# In the session: the command that lets a machine join, for as long as it is good.
+JOIN_TOKEN = "join_token"  # noqa: S105, a key's name
 
 
 @page("replica")
@@ -33,8 +35,21 @@ def replica(request: HttpRequest, uid: str) -> HttpResponse:
 
 @page("nodes")
 def node_list(request: HttpRequest) -> HttpResponse:
-    """List nodes with what they carry."""
-    return show(request, "nodes", {"page": paged(request, nodes.select(), 100)})
+    """List nodes with what they carry, and how another machine becomes one."""
+    context = {"page": paged(request, nodes.select(), 100), "joining": _joining(request)}
+    return show(request, "nodes", context)
+
+
+def _joining(request: HttpRequest) -> dict[str, object] | None:
+    """Return what became of the token made last; its text is shown until it was used or is old."""
+    kept = request.session.get(JOIN_TOKEN)
+    if kept is None:
+        return None
+    record = joining.get(kept["id"])
+    if record is None or record.expires_at < timezone.now():
+        del request.session[JOIN_TOKEN]
+        return None
+    return {**kept, "record": record}
 
 
 @page("node")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 from argparse import ArgumentParser
+from datetime import datetime
+from pathlib import Path
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
+from redis.exceptions import RedisError
 
-from orchestrator.operations import namespaces, users
+from orchestrator.operations import broker_users, joining, namespaces, users
+from orchestrator.operations.broker_users import BrokerAway, NoOwnLogins
 from orchestrator.operations.events import SYSTEM, Change
 
 TOKEN_FILE = "admin-token"  # noqa: S105, a file's name
@@ -23,8 +27,12 @@ class Command(BaseCommand):
     help = "Migrate, collect static files, make the first login. Safe to repeat."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add `--json`."""
+        """Add `--json`, `--node` and `--node-home`."""
         parser.add_argument("--json", action="store_true", help="print one line of JSON")
+        parser.add_argument("--node", default="", help="a node of this machine to make known")
+        parser.add_argument(
+            "--node-home", type=Path, default=settings.HOME, help="where its identity is written"
+        )
 
     def handle(self, **options: object) -> None:
         """Prepare everything and say what the first login is."""
@@ -38,8 +46,19 @@ class Command(BaseCommand):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(first.token + "\n")
+        if options["node"]:
+            _enrol(str(options["node"]), Path(str(options["node_home"])), now)
         answer = {"user": first.user, "password": first.password, "token_file": str(path)}
         if options["json"]:
             self.stdout.write(json.dumps(answer))
         else:
             self.stdout.write("\n".join(f"{name}: {value}" for name, value in answer.items()))
+
+
+def _enrol(node: str, home: Path, now: datetime) -> None:
+    try:
+        joining.enrol_here(node, home, now=now)
+        # A later release may give nodes other rights; and a broker begun anew knows nobody.
+        broker_users.restore(everybody=True)
+    except (joining.CannotJoin, BrokerAway, NoOwnLogins, RedisError) as error:
+        raise CommandError(f"node {node} cannot be made known: {error}") from error

@@ -92,6 +92,12 @@ def test_acts_on_nodes_and_replicas(web: APIClient):
     ]
 
 
+def test_letting_a_machine_in_is_an_act(web: APIClient):
+    made = post(web, "/api/v1/nodes/join-tokens/").json()
+
+    assert acts() == [("create", "join token", str(made["id"]), "", "")]
+
+
 def test_acts_on_accounts(web: APIClient):
     post(web, "/api/v1/users/", {"name": "eve", "role": "viewer"})
     send(web, "PATCH", "/api/v1/users/eve/", {"role": "operator"})

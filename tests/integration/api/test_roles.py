@@ -18,7 +18,7 @@ from tests.cluster import manifest
 from tests.integration.api.requests import WEB, apply, post
 from tests.integration.conftest import client_of
 
-OPEN = {"schema", "docs"}
+OPEN = {"schema", "docs", "node-join"}
 WORDS = {"namespace": "nowhere", "name": "none", "uid": "none", "pk": "1"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Views that are no classes, and what they take.
@@ -62,8 +62,9 @@ def test_only_nodes_and_users_are_for_admins():
     seen = {name for name, access in rows if access.look is Role.ADMIN}
     own = {name for name, access in rows if access.change is Role.VIEWER}
 
-    assert changed == {"node-cordon", "node-uncordon", "node-drain", *users}
-    assert seen == users
+    on_nodes = {"node-cordon", "node-uncordon", "node-drain", "join-tokens"}
+    assert changed == {*on_nodes, *users}
+    assert seen == {"join-tokens", *users}
     assert own == {"tokens", "token"}
 
 

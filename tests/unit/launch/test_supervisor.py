@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.launch import environment, stack
+from orchestrator.launch import environment, nodes, stack
 from orchestrator.launch.supervisor import Child, Supervisor, rotate
 
 FOREVER = "import time\ntime.sleep(60)"
@@ -134,4 +134,4 @@ def test_a_node_needs_a_proper_name(name: str):
     import argparse
 
     with pytest.raises(argparse.ArgumentTypeError):
-        stack._node_name(name)
+        nodes.node_name(name)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import redis
 
+from tests.letters import an_identity, attacks, letter_to, report_in
 from tests.machine import START, STOP, spec
 from worker import app as composition
 from worker import protocol, tasks
 from worker.app import Node
+from worker.assignments import AssignmentStore
 from worker.config import WorkerConfig
 from worker.labels import Owner
+from worker.mailbox import Mailbox
 from worker.protocol import StartJob
 from worker.runtimes.memory import InMemoryRuntime
 from worker.watchdog import Watchdog
+
+IDENTITY = an_identity()
+STORE = "assignments.sqlite3"
+A, B = (protocol.Resources(memory_limit_bytes=size << 20) for size in (1, 2))
+letter = partial(letter_to, IDENTITY)
 
 
 @pytest.fixture
@@ -36,11 +46,11 @@ def node(
 ) -> Iterator[Node]:
     config = WorkerConfig(node="n1", cluster="c", home=tmp_path)
 
-    def send(report: dict[str, object]) -> bool:
-        reports.append(report)
+    def send(envelope: dict[str, str]) -> bool:
+        reports.append(report_in(envelope))
         return True
 
-    made = composition.build(config, {"in-memory": runtime}, send)
+    made = composition.build(config, IDENTITY, {"in-memory": runtime}, send)
     composition.install(made)
     composition.app.conf.task_always_eager = True
     made.reporter.flush()
@@ -61,7 +71,9 @@ def test_without_a_node_a_task_says_so(monkeypatch: pytest.MonkeyPatch):
 def test_a_start_message_starts_and_reports(
     node: Node, runtime: InMemoryRuntime, reports: list[dict[str, object]]
 ):
-    tasks.start_containers.delay(jobs=[protocol.to_wire(START)])
+    tasks.start_containers.delay(
+        envelope=letter(protocol.START_TASK, jobs=[protocol.to_wire(START)])
+    )
 
     assert len(runtime.list()) == 1
     status = reports[-1]["replicas"][0]
@@ -71,7 +83,9 @@ def test_a_start_message_starts_and_reports(
 def test_one_malformed_job_does_not_hold_up_the_others(node: Node, runtime: InMemoryRuntime):
     good = protocol.to_wire(StartJob(uid="j2", replica=spec("r2")))
 
-    tasks.start_containers.delay(jobs=[{"uid": "j1"}, "junk", None, good])
+    tasks.start_containers.delay(
+        envelope=letter(protocol.START_TASK, jobs=[{"uid": "j1"}, "junk", None, good])
+    )
 
     assert [info.replica for info in runtime.list()] == ["r2"]
 
@@ -79,32 +93,40 @@ def test_one_malformed_job_does_not_hold_up_the_others(node: Node, runtime: InMe
 def test_what_a_newer_control_plane_adds_is_ignored(node: Node, runtime: InMemoryRuntime):
     job = {**protocol.to_wire(START), "priority": 7}
 
-    tasks.start_containers.delay(jobs=[job], lane="fast")
+    tasks.start_containers.delay(envelope=letter(protocol.START_TASK, jobs=[job]), lane="fast")
 
     assert len(runtime.list()) == 1
 
 
 def test_stop_update_and_retry_find_their_replica(node: Node, runtime: InMemoryRuntime):
-    tasks.start_containers.delay(jobs=[protocol.to_wire(START)])
+    tasks.start_containers.delay(
+        envelope=letter(protocol.START_TASK, jobs=[protocol.to_wire(START)])
+    )
     limits = protocol.Resources(memory_limit_bytes=1 << 20)
     update = protocol.UpdateJob(uid="u", replica="r1", epoch=1, resources=limits)
     retry = protocol.RetryJob(uid="t", replica="r1", epoch=1)
 
-    tasks.update_containers.delay(jobs=[protocol.to_wire(update)])
-    tasks.retry_containers.delay(jobs=[protocol.to_wire(retry)])
+    tasks.update_containers.delay(
+        envelope=letter(protocol.UPDATE_TASK, jobs=[protocol.to_wire(update)])
+    )
+    tasks.retry_containers.delay(
+        envelope=letter(protocol.RETRY_TASK, jobs=[protocol.to_wire(retry)])
+    )
     assert runtime.resources_of("kijabi-r1-1") == limits
     assert {r.uid for r in node.agent.statuses()[0].jobs} == {"j1", "u", "t"}
 
-    tasks.stop_containers.delay(jobs=[protocol.to_wire(replace(STOP, grace_seconds=0))])
+    tasks.stop_containers.delay(
+        envelope=letter(protocol.STOP_TASK, jobs=[protocol.to_wire(replace(STOP, grace_seconds=0))])
+    )
     assert runtime.list() == ()
 
 
 def test_a_ping_is_answered_and_may_ask_for_everything(
     node: Node, reports: list[dict[str, object]]
 ):
-    tasks.ping.delay(token="t1")
+    tasks.ping.delay(envelope=letter(protocol.PING_TASK, token="t1"))
     node.reporter.flush()
-    tasks.ping.delay(token="t2", full=True)
+    tasks.ping.delay(envelope=letter(protocol.PING_TASK, token="t2", full=True))
     node.reporter.flush()
 
     assert [(r["pong"], r.get("full", False)) for r in reports] == [("t1", False), ("t2", True)]
@@ -114,14 +136,14 @@ def test_a_ping_is_answered_and_may_ask_for_everything(
 
 
 def test_a_malformed_log_request_is_dropped(node: Node, caplog: pytest.LogCaptureFixture):
-    tasks.stream_logs.delay(request={"uid": 5})
+    tasks.stream_logs.delay(envelope=letter(protocol.STREAM_LOGS_TASK, request={"uid": 5}))
 
     assert "malformed" in caplog.text
 
 
 def test_a_node_without_a_runtime_says_what_to_do(tmp_path: Path):
     config = WorkerConfig(node="n1", cluster="c", home=tmp_path)
-    node = composition.build(config, {}, lambda _report: True)
+    node = composition.build(config, IDENTITY, {}, lambda _report: True)
 
     facts = composition.describe(config, node.agent)
 
@@ -173,3 +195,65 @@ def test_a_worker_that_takes_messages_is_not_deaf_however_long_its_queue(node: N
     node.latest_message_at = 112.0
 
     assert not watchdog.is_deaf(120.0)
+
+
+def test_a_recorded_letter_does_nothing_a_second_time_also_after_a_restart(
+    node: Node, runtime: InMemoryRuntime, reports: list[dict[str, object]]
+):
+    update = letter(
+        protocol.UPDATE_TASK,
+        jobs=[protocol.to_wire(protocol.UpdateJob(uid="u1", replica="r1", epoch=1, resources=A))],
+    )
+    newer = protocol.to_wire(protocol.UpdateJob(uid="u2", replica="r1", epoch=1, resources=B))
+    tasks.start_containers.delay(
+        envelope=letter(protocol.START_TASK, jobs=[protocol.to_wire(START)])
+    )
+    tasks.update_containers.delay(envelope=update)
+    tasks.update_containers.delay(envelope=letter(protocol.UPDATE_TASK, jobs=[newer]))
+
+    tasks.update_containers.delay(envelope=update)
+    node.mailbox = Mailbox(IDENTITY, AssignmentStore(node.config.state_dir / STORE), time.time)
+    tasks.update_containers.delay(envelope=update)
+
+    assert runtime.resources_of("kijabi-r1-1") == B
+    assert node.mailbox.refusals.counts == {"replayed": 1}
+
+
+def test_a_recorded_start_brings_nothing_back(node: Node, runtime: InMemoryRuntime):
+    start = letter(protocol.START_TASK, jobs=[protocol.to_wire(START)])
+    stop = protocol.to_wire(replace(STOP, grace_seconds=0))
+    tasks.start_containers.delay(envelope=start)
+    tasks.stop_containers.delay(envelope=letter(protocol.STOP_TASK, jobs=[stop]))
+
+    tasks.start_containers.delay(envelope=start)
+
+    assert runtime.list() == ()
+
+
+def test_what_can_no_longer_come_again_is_forgotten(tmp_path: Path):
+    store = AssignmentStore(tmp_path / STORE)
+    store.note_taken("old", 100.0, now=50.0)
+    store.note_taken("new", 200.0, now=150.0)
+
+    assert [store.has_taken(nonce) for nonce in ("old", "new")] == [False, True]
+
+
+def test_a_thousand_bad_messages_do_nothing(
+    node: Node, runtime: InMemoryRuntime, reports: list[dict[str, object]]
+):
+    bad = [
+        wire
+        for number in range(150)
+        for wire in attacks(IDENTITY, protocol.START_TASK, jobs=[job_of(f"r{number}")])
+    ]
+    for wire in bad:
+        tasks.start_containers.delay(envelope=wire)
+
+    assert len(bad) >= 1000
+    assert runtime.list() == ()
+    assert reports == []
+    assert sum(node.mailbox.refusals.counts.values()) == len(bad)
+
+
+def job_of(uid: str) -> dict[str, object]:
+    return protocol.to_wire(StartJob(uid=f"job-{uid}", replica=spec(uid)))

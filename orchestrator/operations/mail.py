@@ -1,0 +1,83 @@
+"""What goes to nodes is sealed and signed for each; what comes is theirs, or it is dropped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+
+from django.conf import settings
+from nacl.encoding import HexEncoder
+from nacl.signing import SigningKey
+
+from orchestrator.models import NodeIdentity
+from worker import envelope, identity, protocol, sealing
+from worker.envelope import CONTROL, Refusals, Refused
+
+logger = logging.getLogger(__name__)
+
+refusals = Refusals()
+
+
+def control_key() -> str:
+    """Return the key that checks our letters, in hexadecimal."""
+    return _signing_key().verify_key.encode(HexEncoder).decode()
+
+
+def to_node(
+    node: str, task: str, arguments: Mapping[str, object], *, now: float
+) -> dict[str, str] | None:
+    """Return the envelope of a letter; None for a node that has not joined."""
+    known = NodeIdentity.objects.filter(name=node).values_list("seal_key", flat=True).first()
+    if known is None:
+        refused = Refused("unknown", f"node {node} has no keys: it has to join")
+        refusals.note(refused)
+        return None
+    shown, secrets = sealing.hide(task, arguments)
+    letter = envelope.write(
+        sender=CONTROL,
+        audience=node,
+        task=task,
+        arguments=shown,
+        sealed=envelope.seal(secrets, identity.public_key(known)),
+        now=now,
+    )
+    return envelope.sign(letter, _signing_key())
+
+
+def read_report(wire: object, *, now: float) -> protocol.NodeReport | None:
+    """Return the report in an envelope; None when it is not the node's own, or not for now."""
+    try:
+        return _report(wire, now)
+    except Refused as refused:
+        refusals.note(refused)
+        return None
+
+
+def _report(wire: object, now: float) -> protocol.NodeReport:
+    node = envelope.signer_of(wire)
+    key = _check_key(node)
+    if key is None:
+        raise Refused("unknown", f"a report claims to be from {node!r}, which never joined")
+    letter = envelope.open_letter(
+        wire, identity.verify_key(key), audience=CONTROL, task=protocol.REPORT_TASK, now=now
+    )
+    try:
+        report = protocol.from_wire(protocol.NodeReport, letter.arguments.get("report"))
+    except protocol.MalformedMessage as error:
+        raise Refused("malformed", f"a report of node {node}: {error}") from error
+    if report.node != node:
+        raise Refused("forged", f"node {node} signed a report in the name of {report.node}")
+    return report
+
+
+def _check_key(node: str) -> str | None:
+    # PostgreSQL cannot even compare with a NUL.
+    if "\x00" in node:
+        return None
+    return NodeIdentity.objects.filter(name=node).values_list("check_key", flat=True).first()
+
+
+@cache
+def _signing_key() -> SigningKey:
+    return SigningKey(settings.CONTROL_KEY.encode(), HexEncoder)
