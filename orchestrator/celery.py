@@ -17,7 +17,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
 CONTROL_QUEUE = "control"
 SWEEP_SECONDS = 5.0
-PING_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
 
 app = Celery("kijabi", include=["orchestrator.tasks"])
@@ -62,7 +61,6 @@ app.conf.update(
     timezone="UTC",
     beat_schedule={
         "sweep": {"task": "orchestrator.sweep", "schedule": SWEEP_SECONDS},
-        "ping": {"task": "orchestrator.ping_nodes", "schedule": PING_SECONDS},
         "prune": {"task": "orchestrator.prune", "schedule": PRUNE_SECONDS},
     },
     # The schedule is fixed in code, so there is nothing to persist between runs.

@@ -180,6 +180,12 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+# After how many seconds a node is asked, suspect and lost (core/liveness.py stretches them).
+LIVENESS_SECONDS = tuple(
+    float(os.environ.get(f"KIJABI_{name}_SECONDS", default))
+    for name, default in (("PING", "1"), ("SUSPECT", "3"), ("LOST", "8"))
+)
+
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 # The broker's address as other machines reach it, when it is not REDIS_URL's.
 NODE_BROKER = os.environ.get("KIJABI_NODE_BROKER", "")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from celery import Task
-from celery.signals import task_prerun
+from celery.signals import task_prerun, worker_ready
 from django.db import close_old_connections
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -21,8 +21,8 @@ from orchestrator.operations import (
     broker_users,
     dispatch,
     ingest,
+    liveness,
     mail,
-    nodes,
     reconcile,
     sweep,
 )
@@ -49,6 +49,24 @@ class _Rotation:
 
 _sweeping = threading.Lock()
 _swept = _Rotation()
+
+
+@worker_ready.connect
+def watch_nodes(**_: object) -> None:
+    """Listen to the nodes from a thread of its own: a queue of tasks must not delay that."""
+    threading.Thread(target=_watch_nodes, name="liveness", daemon=True).start()
+
+
+def _watch_nodes() -> None:
+    watch, wait = liveness.Watch(), 1.0
+    while True:
+        try:
+            close_old_connections()
+            wait = watch.look(now=timezone.now()).total_seconds()
+        except Exception:
+            # Without this thread no failure of a node would ever be noticed again.
+            logger.exception("The nodes could not be looked after")
+        time.sleep(wait)
 
 
 @task_prerun.connect
@@ -84,7 +102,6 @@ def sweep_unsettled(**_newer: object) -> None:
     try:
         now = timezone.now()
         _restore_logins()
-        nodes.mark_silent(now=now)
         dispatch.resend_unconfirmed(now=now)
         _sweep_for(SWEEP_BUDGET_SECONDS)
     finally:
@@ -110,12 +127,6 @@ def _sweep_for(seconds: float) -> None:
             _swept.last = deployment_id
             return
     _swept.last = 0
-
-
-@app.task(name="orchestrator.ping_nodes")
-def ping_nodes(**_newer: object) -> None:
-    """Ask every node, through its own queue, whether it listens."""
-    nodes.ping_all(now=timezone.now())
 
 
 @app.task(name="orchestrator.prune")

@@ -126,6 +126,7 @@ class World:
                 state=self._state(node),
                 cordoned=node.cordoned,
                 draining=node.draining,
+                lost_at=node.heard_at + timedelta(seconds=LOST_AFTER),
             )
             for node in self.nodes.values()
         )
@@ -178,7 +179,7 @@ class World:
         silence = (self.now - node.heard_at).total_seconds()
         if silence > LOST_AFTER:
             return NodeState.LOST
-        return NodeState.SILENT if silence > SILENT_AFTER else NodeState.READY
+        return NodeState.SUSPECT if silence > SILENT_AFTER else NodeState.READY
 
     def _let_agent_work(self, node):
         if not node.cut_off:
@@ -245,9 +246,8 @@ class World:
                 continue
             lost = self._state(node) is NodeState.LOST
             for view in [view for view in self.replicas.values() if view.node == node.name]:
-                if lost and not view.phase.is_gone:
-                    gone = replace(view, phase=ReplicaPhase.LOST, ready=False, ready_at=None)
-                    self._keep(view, gone)
+                if lost and view.phase.is_live:
+                    self._keep(view, replace(view, ready=False, ready_at=None))
 
     def heal(self):
         """End every fault: all nodes are back and open, and nothing is held or broken."""

@@ -31,6 +31,7 @@ specs = st.builds(
     revision_history_limit=st.integers(0, 3),
     paused=st.booleans(),
     on_failure=st.sampled_from(OnFailure),
+    fenced=st.booleans(),
 )
 
 nodes = st.lists(
@@ -40,6 +41,7 @@ nodes = st.lists(
         state=st.sampled_from(NodeState),
         cordoned=st.booleans(),
         draining=st.booleans(),
+        lost_at=st.sampled_from((None, NOW, NOW - timedelta(seconds=5))),
         drain_until=st.sampled_from((None, NOW - timedelta(1), NOW + timedelta(1))),
         labels=st.sampled_from(((), (("disk", "ssd"),))),
         runtimes=st.sampled_from((("docker",), ("docker", "sandbox"))),

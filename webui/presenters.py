@@ -106,8 +106,8 @@ def of_node(record: NodeRecord) -> Look:
     """Return the verdict on a node."""
     if record.state == NodeState.LOST:
         return Look(tone="bad", words=_("Lost"))
-    if record.state == NodeState.SILENT:
-        return Look(tone="bad", words=_("Silent"))
+    if record.state == NodeState.SUSPECT:
+        return Look(tone="bad", words=_("Suspect"))
     if record.draining:
         return Look(tone="pause", words=_("Empty") if record.drained_at else _("Draining"))
     if record.cordoned:

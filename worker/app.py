@@ -24,6 +24,7 @@ from worker.labels import Owner
 from worker.log_stream import LogStreams
 from worker.mailbox import Mailbox
 from worker.protocol import CONTROL_QUEUE, REPORT_TASK, NodeFacts, node_queue
+from worker.pulse import Pulse
 from worker.reporter import Reporter
 from worker.runtimes.base import ContainerRuntime, RuntimeFailure
 
@@ -61,6 +62,7 @@ class Node:
     logs: LogStreams
     commands: CommandStreams
     mailbox: Mailbox
+    pulse: Pulse
     latest_message_at: float = 0.0
 
     def start(self) -> None:
@@ -157,6 +159,7 @@ def build(
         logs=LogStreams(agent, connect),
         commands=CommandStreams(agent, connect),
         mailbox=mailbox,
+        pulse=Pulse(config.node, mailbox.sign_answer, connect),
     )
 
 

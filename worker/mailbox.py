@@ -48,11 +48,18 @@ class Mailbox:
 
     def sign_report(self, report: dict[str, object]) -> dict[str, str]:
         """Return the envelope of a report."""
+        return self._sign(protocol.REPORT_TASK, {"report": report})
+
+    def sign_answer(self, token: str) -> dict[str, str]:
+        """Return the envelope of an answer to a ping."""
+        return self._sign(protocol.PING_TASK, {"token": token})
+
+    def _sign(self, task: str, arguments: dict[str, object]) -> dict[str, str]:
         letter = envelope.write(
             sender=self._name,
             audience=CONTROL,
-            task=protocol.REPORT_TASK,
-            arguments={"report": report},
+            task=task,
+            arguments=arguments,
             now=self._clock(),
         )
         return envelope.sign(letter, self._signing)

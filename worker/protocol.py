@@ -45,6 +45,11 @@ def node_queue(node: str) -> str:
     return f"{_NODE_QUEUE}{node}"
 
 
+def heard_key(node: str) -> str:
+    """Return the key at the broker under which a node answers pings."""
+    return f"heard:{node}"
+
+
 def node_of_queue(queue: str) -> str | None:
     """Return whose queue it is, None when it is no node's."""
     return queue.removeprefix(_NODE_QUEUE) if queue.startswith(_NODE_QUEUE) else None
@@ -316,7 +321,7 @@ class NodeReport:
     """Facts from one node: all replicas when `full`, otherwise those that changed.
 
     `boot` grows with every start of the agent, `sequence` with every report of one boot; the pair
-    orders everything a node says. `pong` repeats the token of the ping it answers.
+    orders everything a node says.
     """
 
     node: str
@@ -326,7 +331,6 @@ class NodeReport:
     full: bool = False
     facts: NodeFacts | None = None
     replicas: tuple[ReplicaStatus, ...] = ()
-    pong: str = ""
     version: int = VERSION
 
 

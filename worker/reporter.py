@@ -52,7 +52,6 @@ class Reporter:
         self._next_at = time.monotonic()
         self._lock = threading.Lock()
         self._due: set[str] = set()
-        self._pongs: list[str] = []
         self._full_due = True
         self._sequence = 0
         self._told_deaths: dict[str, float] = {}
@@ -86,12 +85,6 @@ class Reporter:
             self._full_due = True
         self._be_due_in(0.0)
 
-    def answer_ping(self, token: str) -> None:
-        """Have a ping answered soon."""
-        with self._lock:
-            self._pongs.append(token)
-        self._be_due_in(0.0)
-
     def start(self, has_looked: threading.Event) -> None:
         """Report from a thread of its own, once the replicas have been looked at.
 
@@ -108,22 +101,21 @@ class Reporter:
         """Send what is due now; return whether nothing is left."""
         while True:
             with self._lock:
-                pong = self._pongs[-1] if self._pongs else ""
                 full = self._full_due
                 # An inventory is one message; changes are told in portions.
                 due = sorted(self._due) if full else sorted(self._due)[:MAX_PER_REPORT]
                 self._due -= set(due)
-                self._pongs, self._full_due = [], False
-            if not (due or pong or full):
+                self._full_due = False
+            if not (due or full):
                 return True
-            if not self._tell(due, pong, full=full):
+            if not self._tell(due, full=full):
                 return False
 
-    def _tell(self, due: list[str], pong: str, *, full: bool) -> bool:
+    def _tell(self, due: list[str], *, full: bool) -> bool:
         """Send one report; what the broker does not take, for whatever reason, stays due."""
         taken = False
         try:
-            report = self._report(due, pong, full=full)
+            report = self._report(due, full=full)
             taken = self._send(to_wire(report))
         finally:
             with self._lock:
@@ -134,7 +126,7 @@ class Reporter:
             self._note_deaths(report)
         return taken
 
-    def _report(self, due: list[str], pong: str, *, full: bool) -> NodeReport:
+    def _report(self, due: list[str], *, full: bool) -> NodeReport:
         # The number is taken before the look: a later look can only have a higher one.
         self._sequence += 1
         sequence = self._sequence
@@ -147,7 +139,6 @@ class Reporter:
             full=full,
             facts=self._facts() if full else None,
             replicas=tuple(self._lightened(status, due) for status in statuses),
-            pong=pong,
         )
 
     def _lightened(self, status: ReplicaStatus, due: list[str]) -> ReplicaStatus:

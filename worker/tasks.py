@@ -80,7 +80,7 @@ def _take(task: str, envelope: object, act: Callable[[Node, Arguments], None]) -
 def _answer(node: Node, arguments: Arguments) -> None:
     if arguments.get("full") is True:
         node.reporter.ask_full()
-    node.reporter.answer_ping(str(arguments.get("token", "")))
+    node.pulse.answer(str(arguments.get("token", "")))
 
 
 def _stream_logs(node: Node, arguments: Arguments) -> None:

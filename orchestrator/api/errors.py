@@ -45,6 +45,7 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (deployments.NamespaceNotFound, 404, "Not found"),
     (revisions.RevisionNotFound, 404, "Not found"),
     (nodes.NodeNotFound, 404, "Not found"),
+    (nodes.NodeAlive, 409, "Not possible now"),
     (draining.DeadlineOutOfRange, 422, "Not a valid deadline"),
     (replicas.ReplicaNotFound, 404, "Not found"),
     (deployments.DeploymentExists, 409, "The name is taken"),

@@ -75,6 +75,20 @@ class Cordon(ChangingView):
         return self.change(request, make)
 
 
+class Forget(ChangingView):
+    """Writing a node off."""
+
+    @extend_schema(request=None, responses={204: None})
+    def post(self, request: Request, name: str) -> Response:
+        """Write off a node that will not come back; what ran there is taken for gone."""
+
+        def make() -> Answer:
+            nodes.forget(name, change_of(request))
+            return None, 204
+
+        return self.change(request, make)
+
+
 class Uncordon(Cordon):
     """Opening a node."""
 

@@ -64,6 +64,7 @@ urlpatterns = [
     _at("nodes/<str:name>/", nodes.Node, "node"),
     _at("nodes/<str:name>/cordon/", nodes.Cordon, "node-cordon"),
     _at("nodes/<str:name>/uncordon/", nodes.Uncordon, "node-uncordon"),
+    _at("nodes/<str:name>/forget/", nodes.Forget, "node-forget"),
     _at("nodes/<str:name>/drain/", drains.Drain, "node-drain"),
     _at("jobs/", jobs.Jobs, "jobs"),
     _at("events/", events.Events, "events"),

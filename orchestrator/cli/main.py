@@ -148,6 +148,13 @@ def cordon(client: Client, options: argparse.Namespace) -> int:
     return 0
 
 
+def forget(client: Client, options: argparse.Namespace) -> int:
+    """Write off a node that will not come back, with all that ran there."""
+    client.call("POST", f"nodes/{options.name}/forget/")
+    _print(f"node/{options.name} is forgotten")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "apply": apply,
     "get": get,
@@ -160,6 +167,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "cordon": cordon,
     "uncordon": cordon,
     "drain": draining.drain,
+    "forget": forget,
 }
 
 
@@ -186,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
-    for name in ("logs", "retry", "cordon", "uncordon"):
+    for name in ("logs", "retry", "cordon", "uncordon", "forget"):
         made[name].add_argument("name")
     return parser
 

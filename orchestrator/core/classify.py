@@ -9,21 +9,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestrator.core.lifecycle import ReplicaPhase
+from orchestrator.core.lifecycle import NodeState, ReplicaPhase
 from orchestrator.core.snapshot import ReplicaView, Snapshot
+
+# Of one deployment, when a node is lost: a herd of starts would hit the nodes that are left.
+REPLACED_AT_ONCE = 10
+REPLACED_PER_SECOND = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
     """Who is there: live replicas by revision, the stopping ones, and the uids that serve.
 
-    `leaving` are the live ones on nodes that are being drained.
+    `leaving` are the live ones on nodes that are being drained. `unreachable` are on lost nodes:
+    they may run or not; they count for nothing until the node is heard again.
     """
 
     live: Mapping[int, tuple[ReplicaView, ...]]
     stopping: tuple[ReplicaView, ...]
     available: frozenset[str]
     leaving: frozenset[str] = frozenset()
+    unreachable: tuple[ReplicaView, ...] = ()
 
     @property
     def everyone_live(self) -> tuple[ReplicaView, ...]:
@@ -54,6 +60,7 @@ class Census:
             stopping=self.stopping,
             available=self.available - uids,
             leaving=self.leaving - uids,
+            unreachable=self.unreachable,
         )
 
 
@@ -61,8 +68,11 @@ def take_census(snapshot: Snapshot) -> Census:
     """Return who is there, by revision."""
     live: dict[int, list[ReplicaView]] = {view.number: [] for view in snapshot.revisions}
     stopping: list[ReplicaView] = []
+    given_up = _given_up(snapshot)
     for replica in snapshot.replicas:
-        (live[replica.revision] if replica.phase.is_live else stopping).append(replica)
+        if replica not in given_up:
+            (live[replica.revision] if replica.phase.is_live else stopping).append(replica)
+    lost = {node.name for node in snapshot.nodes if node.state is NodeState.LOST}
     wait = snapshot.spec.min_ready_seconds
     drained = {node.name for node in snapshot.nodes if node.draining}
     return Census(
@@ -71,14 +81,28 @@ def take_census(snapshot: Snapshot) -> Census:
         available=frozenset(
             replica.uid
             for replica in snapshot.replicas
-            if (at := available_at(replica, min_ready_seconds=wait)) and at <= snapshot.now
+            if replica.node not in lost
+            and (at := available_at(replica, min_ready_seconds=wait))
+            and at <= snapshot.now
         ),
         leaving=frozenset(
             replica.uid
             for replica in snapshot.replicas
-            if replica.phase.is_live and replica.node in drained
+            if replica.phase.is_live and replica.node in drained and replica not in given_up
         ),
+        unreachable=given_up,
     )
+
+
+def _given_up(snapshot: Snapshot) -> tuple[ReplicaView, ...]:
+    """Return the live replicas on lost nodes that are to be replaced by now: not all at once."""
+    if snapshot.spec.fenced:
+        return ()
+    lost = {node.name: node.lost_at for node in snapshot.nodes if node.state is NodeState.LOST}
+    there = [view for view in snapshot.replicas if view.phase.is_live and view.node in lost]
+    since = [at for view in there if (at := lost[str(view.node)]) is not None]
+    seconds = (snapshot.now - min(since)) // timedelta(seconds=1) if since else 0
+    return tuple(there[: REPLACED_AT_ONCE + REPLACED_PER_SECOND * max(0, seconds)])
 
 
 def is_ready(replica: ReplicaView) -> bool:

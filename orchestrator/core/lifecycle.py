@@ -56,10 +56,10 @@ def may_follow(*, current: ReplicaPhase, new: ReplicaPhase) -> bool:
 
 
 class NodeState(StrEnum):
-    """What the control plane believes of a node."""
+    """What the control plane believes of a node: suspect ones have not been heard for a little."""
 
     READY = "ready"
-    SILENT = "silent"
+    SUSPECT = "suspect"
     LOST = "lost"
 
 

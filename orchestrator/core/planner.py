@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from orchestrator.core import history, progress, replicas, sizing, verdict
 from orchestrator.core.classify import Census, available_at, take_census
-from orchestrator.core.lifecycle import RolloutState
+from orchestrator.core.lifecycle import NodeState, RolloutState
 from orchestrator.core.plan import (
     Action,
     CompleteRollout,
@@ -52,7 +52,7 @@ def make_plan(snapshot: Snapshot) -> Plan:
         verdict=verdict.judge(snapshot, census, changes, rollout),
         rollout=rollout,
         settled=settled,
-        wake_at=None if settled else _wake_at(snapshot, rollout),
+        wake_at=None if settled else _wake_at(snapshot, census, rollout),
     )
 
 
@@ -142,9 +142,13 @@ def _is_at_rest(snapshot: Snapshot, census: Census, rollout: RolloutView) -> boo
     return rollout.state is RolloutState.COMPLETE and census.total == snapshot.spec.replicas
 
 
-def _wake_at(snapshot: Snapshot, rollout: RolloutView) -> datetime | None:
+def _wake_at(snapshot: Snapshot, census: Census, rollout: RolloutView) -> datetime | None:
     wait = snapshot.spec.min_ready_seconds
     ripening = [available_at(view, min_ready_seconds=wait) for view in snapshot.replicas]
+    lost = {node.name for node in snapshot.nodes if node.state is NodeState.LOST}
+    if not snapshot.spec.fenced and any(view.node in lost for view in census.everyone_live):
+        # More of those on lost nodes are given up with every second.
+        ripening.append(snapshot.now + timedelta(seconds=1))
     drains = [node.drain_until for node in snapshot.nodes if node.draining]
     times = [*ripening, *drains, progress.deadline_wake(rollout, snapshot.spec)]
     return min((at for at in times if at is not None and at > snapshot.now), default=None)

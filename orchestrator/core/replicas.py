@@ -63,7 +63,7 @@ def stop_everything(census: Census) -> tuple[StopReplica, ...]:
             reason=Reason.DELETE,
             message="the deployment is being deleted, so all its replicas stop",
         )
-        for replica in census.everyone_live
+        for replica in (*census.everyone_live, *census.unreachable)
     )
 
 

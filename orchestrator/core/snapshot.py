@@ -58,7 +58,8 @@ class ReplicaView:
 class NodeView:
     """One node: what it is, and how many replicas (of all deployments) it carries now.
 
-    A draining one is to be emptied, by `drain_until` at the latest if that is given.
+    A draining one is to be emptied, by `drain_until` at the latest if that is given. `lost_at` is
+    since when a lost one is taken for lost.
     """
 
     name: str
@@ -66,6 +67,7 @@ class NodeView:
     cordoned: bool = False
     draining: bool = False
     drain_until: datetime | None = None
+    lost_at: datetime | None = None
     labels: tuple[tuple[str, str], ...] = ()
     runtimes: tuple[str, ...] = ()
     replicas: int = 0

@@ -79,7 +79,11 @@ NO_RESOURCES = Resources()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentSpec:
-    """The whole wish for one deployment, without what only the node needs to know."""
+    """The whole wish for one deployment, without what only the node needs to know.
+
+    `fenced` replicas must never run twice: one on a lost node is not replaced before that node is
+    heard again or forgotten.
+    """
 
     replicas: int = 1
     policy: UpdatePolicy = UpdatePolicy()
@@ -88,6 +92,7 @@ class DeploymentSpec:
     revision_history_limit: int = 10
     paused: bool = False
     on_failure: OnFailure = OnFailure.ROLLBACK
+    fenced: bool = False
 
     def __post_init__(self) -> None:
         """Refuse counts and times out of range."""

@@ -25,6 +25,7 @@ usage: python3 manage.py COMMAND [OPTIONS]
   exec        REPLICA [--timeout SECONDS] -- COMMAND [ARGUMENT …]
   retry       REPLICA    try a crash-looping replica now
   cordon      NODE       (and uncordon)
+  forget      NODE       write off a node that will not come back
   drain       NODE [--plan] [--deadline SECONDS]    move everything off it, replacements first
 
   test        install what the tests need and run them

@@ -16,7 +16,7 @@ from orchestrator.core.spec import DeploymentSpec, OnFailure, Resources, Strateg
 from orchestrator.manifests import quantities
 from orchestrator.manifests.fields import Kind, Many, Only, Struct
 from orchestrator.manifests.manifest import from_object
-from orchestrator.manifests.rules import ON_FAILURE
+from orchestrator.manifests.rules import FENCE, ON_FAILURE
 from orchestrator.manifests.schema import DEPLOYMENT, TEMPLATE
 
 Json = dict[str, Any]
@@ -62,6 +62,7 @@ def spec_of(full: Json) -> DeploymentSpec:
         revision_history_limit=spec["revisionHistoryLimit"],
         paused=spec["paused"],
         on_failure=OnFailure(annotations.get(ON_FAILURE, OnFailure.ROLLBACK)),
+        fenced=FENCE in annotations,
     )
 
 

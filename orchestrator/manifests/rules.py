@@ -9,6 +9,8 @@ from orchestrator.manifests import quantities
 from orchestrator.manifests.problems import Findings, Path, quoted
 
 ON_FAILURE = "kijabi.dev/on-failure"
+FENCE = "kijabi.dev/fence"
+STRICT = "strict"
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _CHECKS = ("httpGet", "tcpSocket", "exec")
 
@@ -39,6 +41,10 @@ def _annotations(annotations: dict[str, str], path: Path, findings: Findings) ->
     if word not in set(OnFailure):
         known = ", ".join(OnFailure)
         findings.add((*path, "annotations", ON_FAILURE), f"{quoted(word)} is unknown; use {known}")
+    fence = annotations.get(FENCE, STRICT)
+    if fence != STRICT:
+        message = f"{quoted(fence)} is unknown; use {STRICT}, or leave it out"
+        findings.add((*path, "annotations", FENCE), message)
 
 
 def _strategy(strategy: dict[str, Any], path: Path, findings: Findings) -> None:

@@ -222,6 +222,7 @@ _METADATA = Struct(
         "annotations": _optional(
             _ANNOTATIONS,
             "notes; `kijabi.dev/on-failure`: `rollback` (default), `pause` or `none`; "
+            "`kijabi.dev/fence: strict`: never run a replica twice, so one on a lost node waits; "
             "`kijabi.dev/change-cause`: why",
         ),
         **_METADATA_SERVER,

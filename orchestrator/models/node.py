@@ -12,7 +12,7 @@ class Node(models.Model):
 
     `boot` and `sequence` order its reports. `strangers` are containers it runs that the database
     does not know; they are left alone. A draining node is cordoned as well; `drained_at` is when it
-    was found empty.
+    was found empty. `doubted` is set while it would be lost, had not most nodes fallen silent.
     """
 
     name = models.CharField(max_length=63, unique=True)
@@ -22,6 +22,8 @@ class Node(models.Model):
     drain_started_at = models.DateTimeField(null=True)
     drain_until = models.DateTimeField(null=True)
     drained_at = models.DateTimeField(null=True)
+    lost_at = models.DateTimeField(null=True)
+    doubted = models.BooleanField(default=False)
     labels = models.JSONField(default=dict)
     runtimes = models.JSONField(default=list)
     notes = models.JSONField(default=list)

@@ -52,6 +52,7 @@ TABLE = {
     "node-cordon": _ADMIN,
     "node-uncordon": _ADMIN,
     "node-drain": _ADMIN,
+    "node-forget": _ADMIN,
     "jobs": _USUAL,
     "events": _USUAL,
     "event": _USUAL,

@@ -69,7 +69,7 @@ def make(node: str, asked_host: str, *, password: str = "") -> Login:
     try:
         _put(node, digest_of(password))
         if is_new:
-            _client().execute_command("CLIENT", "KILL", "USER", _user(node))
+            client().execute_command("CLIENT", "KILL", "USER", _user(node))
     except ResponseError as error:
         if not settings.SHARED_BROKER_LOGIN:
             raise NoOwnLogins(error) from error
@@ -96,7 +96,7 @@ def restore(*, everybody: bool = False) -> int:
     )
     if not wanted:
         return 0
-    listed: Any = _client().execute_command("ACL", "LIST")
+    listed: Any = client().execute_command("ACL", "LIST")
     # One line a user: `user NAME on #DIGEST …`.
     words = (line.decode().split() for line in listed)
     known = {word[1]: set(word) for word in words}
@@ -120,12 +120,13 @@ def _put(node: str, digest: str) -> None:
     keys = [f"~{own}", f"~{own}\x06\x16?"]
     keys += [f"~unacked{part}:{node}" for part in ("", "_index", "_mutex")]
     keys += [f"~_kombu.binding.{own}", f"~_kombu.binding_permanent.{own}"]
+    keys.append(f"~{protocol.heard_key(node)}")
     keys += [f"~logs:{node}.*", f"~commands:{node}.*"]
     rules = ["reset", "on", f"#{digest}", *keys, "resetchannels", "-@all"]
     rules += [f"+{command}" for command in _COMMANDS.split()]
     # A selector of its own: with the other commands a node could empty the queue of reports.
     rules.append(f"(+lpush ~{protocol.CONTROL_QUEUE})")
-    _client().execute_command("ACL", "SETUSER", _user(node), *rules)
+    client().execute_command("ACL", "SETUSER", _user(node), *rules)
 
 
 def _address(asked_host: str, login: str) -> str:
@@ -152,7 +153,8 @@ def _own_login() -> str:
 
 
 @cache
-def _client() -> redis.Redis:
+def client() -> redis.Redis:
+    """Return the connection by which this process asks the broker itself."""
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, socket_keepalive=True
     )

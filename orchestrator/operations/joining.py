@@ -27,7 +27,7 @@ LIFETIME = timedelta(minutes=10)
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # Addresses below nodes/, of the API and of pages, that are no nodes.
 _RESERVED = frozenset({"add", "join", "join-tokens"})
-_AWAY = frozenset({NodeState.SILENT, NodeState.LOST})
+_AWAY = frozenset({NodeState.SUSPECT, NodeState.LOST})
 
 
 class TokenUseless(LookupError):

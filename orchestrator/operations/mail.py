@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from functools import cache
@@ -52,6 +53,33 @@ def read_report(wire: object, *, now: float) -> protocol.NodeReport | None:
     except Refused as refused:
         refusals.note(refused)
         return None
+
+
+def is_answer(node: str, wire: str, *, now: float) -> bool:
+    """Tell whether this is a node's own answer to a ping, given lately."""
+    key = _check_key(node)
+    if key is None:
+        return False
+    try:
+        envelope.open_letter(
+            _envelope(wire),
+            identity.verify_key(key),
+            audience=CONTROL,
+            task=protocol.PING_TASK,
+            now=now,
+        )
+    except Refused as refused:
+        refusals.note(refused)
+        return False
+    return True
+
+
+def _envelope(text: str) -> object:
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused("malformed", "an answer to a ping is no envelope") from error
+    return found
 
 
 def _report(wire: object, now: float) -> protocol.NodeReport:

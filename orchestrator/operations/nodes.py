@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from django.db import transaction
 from django.db.models import QuerySet
 
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
-from orchestrator.models import Deployment, Node, Replica
+from orchestrator.core.wording import count
+from orchestrator.models import Deployment, Job, Node, NodeIdentity, Replica
 from orchestrator.operations import announce, dispatch, events
 from orchestrator.operations.events import Act, Change
-from orchestrator.operations.transport import publish
 from worker import protocol
-
-SILENT_AFTER = timedelta(seconds=20)
 
 
 class NodeNotFound(LookupError):
@@ -23,6 +21,15 @@ class NodeNotFound(LookupError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f'node "{name}" does not exist')
+
+
+class NodeAlive(Exception):
+    """A node that is heard cannot be forgotten."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f'node "{name}" is heard; drain it and end its worker, then forget it once it is silent'
+        )
 
 
 def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
@@ -48,16 +55,57 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         return None if report.full else node
     node.sequence = report.sequence
     if node.state != NodeState.READY:
-        node.state = NodeState.READY
-        announce.changed(announce.node_topic(node.name))
-        message = f"node {node.name} is heard again"
-        events.about_node(node.name, reason="NodeReady", message=message, now=now).save()
-        _wake_waiting()
+        welcome(node, now=now)
     node.seen_at = now
     if report.facts is not None:
         _describe(node, report.facts)
     node.save()
     return node
+
+
+def welcome(node: Node, *, now: datetime) -> None:
+    """Note that a node is heard again; the caller holds its lock and saves it."""
+    was_lost = node.state == NodeState.LOST
+    node.state, node.lost_at, node.doubted = NodeState.READY, None, False
+    announce.changed(announce.node_topic(node.name))
+    message = f"node {node.name} is heard again"
+    if was_lost:
+        message += "; of what was replaced meanwhile, one of the two stops"
+    events.about_node(node.name, reason="NodeReady", message=message, now=now).save()
+    owe_passes(node)
+    _wake_waiting()
+
+
+def forget(name: str, change: Change) -> None:
+    """Write off a node that will not come back, with all that ran there.
+
+    Whoever does this states that nothing of it runs any more: also what must never run twice is
+    replaced now.
+
+    Raises:
+        NodeNotFound: there is no such node.
+        NodeAlive: it is heard.
+    """
+    with transaction.atomic():
+        node = Node.objects.select_for_update(no_key=True).filter(name=name).first()
+        if node is None:
+            raise NodeNotFound(name)
+        if node.state == NodeState.READY:
+            raise NodeAlive(name)
+        owe_passes(node)
+        gone = {"phase": ReplicaPhase.LOST, "ready": False, "ready_at": None}
+        there = Replica.objects.filter(node=node)
+        number = there.exclude(phase__in=GONE_PHASES).update(**gone, finished_at=change.now)
+        there.update(node=None)
+        Job.objects.filter(node=node).delete()
+        NodeIdentity.objects.filter(name=name).delete()
+        node.delete()
+        message = f"node {name} is forgotten, with {count(number, 'replica')} that ran there"
+        event = events.about_node(
+            name, reason="NodeForgotten", message=message, now=change.now, severity="warning"
+        )
+        events.done_by(change, event, Act(verb="forget", kind="node", name=name)).save()
+        announce.changed(announce.node_topic(name))
 
 
 def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
@@ -90,49 +138,6 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
                 owe_passes(node)
                 _wake_waiting()
         return node
-
-
-def ping_all(*, now: datetime) -> int:
-    """Put a ping on every node's own queue; its answer is a report that carries the token.
-
-    Only a worker that really consumes its queue can answer, which a heartbeat cannot tell. A
-    node that has been silent for long is asked rarely, so that its queue stays short.
-    """
-    sent = 0
-    for node in Node.objects.order_by("name"):
-        silence = now - node.seen_at
-        if silence < timedelta(minutes=2) or int(now.timestamp()) % 60 < 5:
-            token = f"{now.timestamp():.3f}"
-            queue = protocol.node_queue(node.name)
-            sent += publish(protocol.PING_TASK, queue, {"token": token})
-    return sent
-
-
-def mark_silent(*, now: datetime) -> int:
-    """Mark every node not heard of for a while; return how many became silent.
-
-    Nothing is stopped or moved for it: a silent node gets no new replicas until it speaks again.
-    """
-    silent = 0
-    with transaction.atomic():
-        quiet = Node.objects.select_for_update(no_key=True).filter(
-            state=NodeState.READY, seen_at__lt=now - SILENT_AFTER
-        )
-        for node in quiet:
-            silent += 1
-            node.state = NodeState.SILENT
-            node.save(update_fields=["state"])
-            announce.changed(announce.node_topic(node.name))
-            seconds = int((now - node.seen_at).total_seconds())
-            events.about_node(
-                node.name,
-                reason="NodeSilent",
-                message=f"node {node.name} has not been heard of for {seconds} s; "
-                "it gets no new replicas until it speaks",
-                now=now,
-                severity="warning",
-            ).save()
-    return silent
 
 
 def _describe(node: Node, facts: protocol.NodeFacts) -> None:

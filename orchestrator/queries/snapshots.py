@@ -92,6 +92,7 @@ def nodes() -> tuple[NodeView, ...]:
             cordoned=node.cordoned,
             draining=node.draining,
             drain_until=node.drain_until if node.draining else None,
+            lost_at=node.lost_at,
             labels=tuple(sorted(node.labels.items())),
             runtimes=tuple(node.runtimes),
             replicas=carried.get(node.name, 0),

@@ -92,12 +92,12 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture
 def everything(db, settings, url: str) -> Iterator[redis.Redis]:
     settings.REDIS_URL = url
-    broker_users._client.cache_clear()
+    broker_users.client.cache_clear()
     with redis.Redis.from_url(url) as client:
         client.flushall()
         yield client
         client.execute_command("ACL", "DELUSER", "node-n1")
-    broker_users._client.cache_clear()
+    broker_users.client.cache_clear()
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_broker_that_lets_us_make_no_logins_is_named_with_what_to_do(
     rules = ("on", ">pw", "~*", "&*", "+@all", "-acl")
     everything.execute_command("ACL", "SETUSER", "poor", "reset", *rules)
     settings.REDIS_URL = url.replace(url.split("://")[1].split("@", maxsplit=1)[0], "poor:pw")
-    broker_users._client.cache_clear()
+    broker_users.client.cache_clear()
 
     with pytest.raises(NoOwnLogins, match="KIJABI_SHARED_BROKER_LOGIN=1"):
         login_of(tmp_path)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from orchestrator.manifests.manifest import parse
 from orchestrator.models import Event, Job, JobState, Node, Replica
-from orchestrator.operations import applying, dispatch, ingest, mail, nodes, reconcile, sweep
+from orchestrator.operations import applying, dispatch, ingest, mail, reconcile, sweep
 from tests.cluster import Cluster, change, manifest
 from worker import protocol
 
@@ -134,21 +134,6 @@ def test_a_job_the_broker_did_not_take_stays_queued(broker_down):
     assert Job.objects.get().state == JobState.QUEUED
 
 
-def test_a_silent_node_keeps_its_replicas_and_gets_no_more(sent):
-    assigned()
-
-    silent = nodes.mark_silent(now=timezone.now() + timedelta(minutes=1))
-
-    assert silent == 1
-    assert Replica.objects.filter(phase="assigned").count() == 1
-    applying.apply(parse(manifest(name="late", replicas=1)), change())
-    for pk in sweep.owed(now=timezone.now()):
-        reconcile.run(pk, now=timezone.now())
-    waiting = Replica.objects.get(deployment__name="late")
-    assert waiting.phase == "pending"
-    assert "n1" in waiting.waiting
-
-
 def test_a_new_node_takes_what_waits(cluster: Cluster):
     Node.objects.all().delete()
     cluster.apply(manifest(replicas=2))
@@ -163,13 +148,13 @@ def test_a_report_played_again_does_not_make_a_node_look_alive(sent):
     assigned()
     report(5, full=True)
     long_ago = timezone.now() - timedelta(minutes=5)
-    Node.objects.update(seen_at=long_ago, state="silent")
+    Node.objects.update(seen_at=long_ago, state="suspect")
 
     assert report(5, full=True).stale
     report(4)
 
     node = Node.objects.get()
-    assert (node.seen_at, node.state) == (long_ago, "silent")
+    assert (node.seen_at, node.state) == (long_ago, "suspect")
 
 
 def test_a_node_confirms_only_jobs_of_its_own(sent):

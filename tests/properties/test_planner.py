@@ -93,7 +93,7 @@ def test_starts_stay_below_the_ceiling(snapshot):
     desired = sum(view.desired for view in snapshot.revisions)
     ceiling = snapshot.spec.replicas + snapshot.spec.policy.max_surge
 
-    live = sum(view.phase.is_live for view in carried_out(snapshot, plan).replicas)
+    live = take_census(carried_out(snapshot, plan)).total
 
     assert live <= max(desired, ceiling)
 
@@ -122,7 +122,7 @@ def test_every_revision_gets_the_replicas_it_should_have(snapshot):
 
     after = carried_out(snapshot, plan)
 
-    live = Counter(view.revision for view in after.replicas if view.phase.is_live)
+    live = Counter(view.revision for view in take_census(after).everyone_live)
     assert {view.number: view.desired for view in after.revisions if view.desired} == dict(live)
     slots = [(view.revision, view.slot) for view in after.replicas if view.phase.is_live]
     assert len(slots) == len(set(slots))

@@ -123,7 +123,7 @@ class Fleet(RuleBasedStateMachine):
 
 
 def _check_starts(snapshot, starts, stops):
-    live = sum(view.phase.is_live for view in snapshot.replicas)
+    live = take_census(snapshot).total
     owed = max(live, sum(view.desired for view in snapshot.revisions))
     ceiling = snapshot.spec.replicas + snapshot.spec.policy.max_surge
     assert live + len(starts) - len(stops) <= max(owed, ceiling)

@@ -8,7 +8,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from orchestrator.models import Event
-from orchestrator.operations import nodes, reconcile, sweep
+from orchestrator.operations import reconcile, sweep
 from orchestrator.operations.accounts import Role
 from tests.cluster import manifest
 from tests.integration.api.requests import WEB, apply, post, send
@@ -169,7 +169,6 @@ def test_what_the_system_does_is_no_act(web: APIClient):
     post(web, f"{WEB}scale/", {"replicas": 3})
     for pk in sweep.owed(now=_later()):
         reconcile.run(pk, now=_later())
-    nodes.mark_silent(now=_later())
 
     assert Event.objects.count() > 1
     assert [act[0] for act in acts()] == ["scale"]

@@ -26,9 +26,9 @@ def server(
 ) -> Iterator[str]:
     settings.REDIS_URL = broker_url
     monkeypatch.setenv("KIJABI_HOME", str(tmp_path))
-    broker_users._client.cache_clear()
+    broker_users.client.cache_clear()
     yield live_server.url
-    broker_users._client.cache_clear()
+    broker_users.client.cache_clear()
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_clocks_that_differ_are_told_when_joining():
 
 def test_a_broker_out_of_reach_is_told_with_its_port(server: str, token: str):
     identity = program.join(server, token, "n2")
-    broker_users._client().execute_command("ACL", "DELUSER", "node-n2")
+    broker_users.client().execute_command("ACL", "DELUSER", "node-n2")
 
     with pytest.raises(CannotJoin, match=r"joined, but the broker at .*:\d+ cannot be reached"):
         program._reach(identity)

@@ -47,7 +47,7 @@ def test_an_outdated_score_is_renewed_before_it_is_used():
     ("node", "why"),
     [
         pytest.param({"cordoned": True}, "a is cordoned", id="cordoned"),
-        pytest.param({"state": NodeState.SILENT}, "a is silent", id="silent"),
+        pytest.param({"state": NodeState.SUSPECT}, "a is suspect", id="suspect"),
         pytest.param({"state": NodeState.LOST}, "a is lost", id="lost"),
         pytest.param(
             {"labels": (("disk", "hdd"), ("zone", "1"))}, "a lacks label disk=ssd", id="label"

@@ -126,14 +126,6 @@ def test_what_could_not_be_sent_stays_due(reporter: Reporter, desk: Desk):
     assert uids(desk.taken[1]) == ["a", "c"]
 
 
-def test_a_ping_is_answered_with_its_token(reporter: Reporter, desk: Desk):
-    reporter.answer_ping("t1")
-
-    reporter.flush()
-
-    assert desk.taken[1]["pong"] == "t1"
-
-
 class Answering(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(int(self.path.strip("/")))

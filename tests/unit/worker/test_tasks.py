@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from worker.config import WorkerConfig
 from worker.labels import Owner
 from worker.mailbox import Mailbox
 from worker.protocol import StartJob
+from worker.pulse import Pulse
 from worker.runtimes.memory import InMemoryRuntime
 from worker.watchdog import Watchdog
 
@@ -122,17 +124,19 @@ def test_stop_update_and_retry_find_their_replica(node: Node, runtime: InMemoryR
 
 
 def test_a_ping_is_answered_and_may_ask_for_everything(
-    node: Node, reports: list[dict[str, object]]
+    node: Node, reports: list[dict[str, object]], broker: redis.Redis
 ):
+    node.pulse = Pulse("n1", lambda token: {"signed": token}, lambda: broker)
     tasks.ping.delay(envelope=letter(protocol.PING_TASK, token="t1"))
     node.reporter.flush()
     tasks.ping.delay(envelope=letter(protocol.PING_TASK, token="t2", full=True))
     node.reporter.flush()
 
-    assert [(r["pong"], r.get("full", False)) for r in reports] == [("t1", False), ("t2", True)]
-    labels = dict(reports[1]["facts"]["labels"])
+    assert json.loads(broker.get(protocol.heard_key("n1"))) == {"signed": "t2"}
+    assert [report.get("full", False) for report in reports] == [True]
+    labels = dict(reports[0]["facts"]["labels"])
     assert (labels["kubernetes.io/hostname"], labels["kubernetes.io/os"]) == ("n1", "linux")
-    assert reports[1]["facts"]["runtimes"] == ["in-memory"]
+    assert reports[0]["facts"]["runtimes"] == ["in-memory"]
 
 
 def test_a_malformed_log_request_is_dropped(node: Node, caplog: pytest.LogCaptureFixture):

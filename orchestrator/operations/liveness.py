@@ -1,0 +1,186 @@
+"""Listen to the nodes: ask each through its own queue, hear the answers, act on the silence.
+
+Only a worker that really consumes its queue can answer, which a heartbeat cannot tell. The answer
+is a signed word under the node's own key at the broker, so that asking often costs little: no
+message to us, no report. What to believe is decided in `core/liveness.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from redis.exceptions import RedisError
+
+from orchestrator.core import liveness
+from orchestrator.core.lifecycle import LIVE_PHASES, NodeState
+from orchestrator.core.liveness import Hearing, Judgement, Timing
+from orchestrator.core.wording import be, count, join
+from orchestrator.models import Node, Replica
+from orchestrator.operations import announce, broker_users, events, mail, nodes
+from orchestrator.operations.transport import publish
+from worker import protocol
+
+logger = logging.getLogger(__name__)
+
+NOTED_EVERY = timedelta(seconds=5)
+# A node that has been away for long is asked rarely, so that its queue stays short.
+LONG_AWAY = timedelta(minutes=2)
+RARELY = timedelta(minutes=1)
+Answers = Callable[[Sequence[str]], Mapping[str, str]]
+
+
+def timing() -> Timing:
+    """Return the times the settings ask for.
+
+    Raises:
+        ValueError: they are in the wrong order.
+    """
+    ping, suspect, lost = settings.LIVENESS_SECONDS
+    return Timing(
+        ping=timedelta(seconds=ping),
+        suspect=timedelta(seconds=suspect),
+        lost=timedelta(seconds=lost),
+    )
+
+
+def answers_at_broker(names: Sequence[str]) -> Mapping[str, str]:
+    """Return what each node answered last.
+
+    Raises:
+        RedisError: the broker does not answer.
+    """
+    keys = [protocol.heard_key(name) for name in names]
+    found: list[Any] = list(broker_users.client().mget(keys))
+    return {name: value.decode() for name, value in zip(names, found, strict=True) if value}
+
+
+class Watch:
+    """What one process has heard; several may listen at once and only do the same twice."""
+
+    def __init__(self, answers: Answers = answers_at_broker) -> None:
+        self._answers = answers
+        self._tokens: dict[str, str] = {}
+        self._heard: dict[str, datetime] = {}
+        self._asked: dict[str, datetime] = {}
+        self._looked_at: datetime | None = None
+        self._since: datetime | None = None
+
+    def look(self, *, now: datetime) -> timedelta:
+        """Hear, judge, ask again; return after how long to look next."""
+        rows = list(Node.objects.order_by("name"))
+        times = timing().stretched(len(rows))
+        if self._looked_at is None or now - self._looked_at > times.suspect:
+            # We were away, or have just begun: the silence of that time is ours.
+            self._since = now
+        self._looked_at = now
+        if rows and not self._hear(rows, now):
+            self._since = now
+        known = [self._hearing(row) for row in rows]
+        silence = {hearing.name: now - hearing.heard_at for hearing in known}
+        _act(rows, self._judge(known, times, now), silence, now)
+        for row, hearing in zip(rows, known, strict=True):
+            self._ask(row, hearing, times, now)
+        return times.ping
+
+    def _hear(self, rows: Sequence[Node], now: datetime) -> bool:
+        """Take the answers; return whether the broker could be asked for them."""
+        try:
+            answers = self._answers([row.name for row in rows])
+        except (RedisError, OSError) as error:
+            logger.warning("The nodes' answers could not be read: %s", error)
+            return False
+        for row in rows:
+            answer = answers.get(row.name, "")
+            if answer and answer != self._tokens.get(row.name):
+                self._tokens[row.name] = answer
+                if mail.is_answer(row.name, answer, now=now.timestamp()):
+                    self._heard[row.name] = now
+                    self._note(row, now)
+        return True
+
+    def _note(self, row: Node, now: datetime) -> None:
+        if now - row.seen_at > NOTED_EVERY:
+            Node.objects.filter(pk=row.pk).update(seen_at=now)
+
+    def _hearing(self, row: Node) -> Hearing:
+        heard_at = max(row.seen_at, self._heard.get(row.name, row.seen_at))
+        return Hearing(name=row.name, state=NodeState(row.state), heard_at=heard_at)
+
+    def _judge(self, known: Sequence[Hearing], times: Timing, now: datetime) -> Judgement:
+        since = self._since or now
+        return liveness.judge(known, now=now, listening_since=since, timing=times)
+
+    def _ask(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> None:
+        wait = RARELY if now - hearing.heard_at > LONG_AWAY else times.ping
+        asked_at = self._asked.get(row.name)
+        # A timer that is a little early must not skip a round.
+        if asked_at is not None and now - asked_at < wait * 0.8:
+            return
+        self._asked[row.name] = now
+        words = {"token": f"{now.timestamp():.3f}", "full": hearing.state is not NodeState.READY}
+        publish(protocol.PING_TASK, protocol.node_queue(row.name), words)
+
+
+def _act(
+    rows: Sequence[Node],
+    judgement: Judgement,
+    silence: Mapping[str, timedelta],
+    now: datetime,
+) -> None:
+    """Write down what is believed, where that is new."""
+    for row in rows:
+        state, doubted = judgement.states[row.name], row.name in judgement.doubted
+        if state != row.state or doubted != row.doubted:
+            with transaction.atomic():
+                node = Node.objects.select_for_update(no_key=True).filter(pk=row.pk).first()
+                # Heard of in the meantime: the next look will judge it.
+                if node is not None and node.seen_at == row.seen_at:
+                    _set(node, state, judgement, round(silence[node.name].total_seconds()), now)
+
+
+def _set(
+    node: Node, state: NodeState, judgement: Judgement, silent_seconds: int, now: datetime
+) -> None:
+    if state is NodeState.READY:
+        nodes.welcome(node, now=now)
+    elif state is NodeState.LOST and node.state != NodeState.LOST:
+        _give_up(node, silent_seconds, now)
+    elif node.state != state:
+        message = f"node {node.name} has not been heard of for {silent_seconds} s; "
+        _tell(node, "NodeSuspect", f"{message}it gets no new replicas until it is", now)
+    if node.name in judgement.doubted and not node.doubted:
+        everybody = join(sorted(judgement.doubted))
+        number = len(judgement.doubted)
+        _tell(
+            node,
+            "NodeLossDoubted",
+            f"{everybody} fell silent, which {be(number)} most of the nodes: nothing is replaced "
+            "until it is clear who failed",
+            now,
+        )
+    node.state, node.doubted = state, node.name in judgement.doubted
+    node.save(update_fields=["state", "doubted", "lost_at"])
+    announce.changed(announce.node_topic(node.name))
+
+
+def _give_up(node: Node, silent_seconds: int, now: datetime) -> None:
+    """The node is lost: nothing on it counts as ready, and others take over."""
+    node.lost_at = now
+    there = Replica.objects.filter(node=node, phase__in=LIVE_PHASES)
+    number = there.update(ready=False, ready_at=None)
+    nodes.owe_passes(node)
+    message = f"node {node.name} has not been heard of for {silent_seconds} s and is lost; "
+    replaced = f"its {count(number, 'replica')} {be(number)} replaced elsewhere"
+    _tell(node, "NodeLost", message + (replaced if number else "it carried no replicas"), now)
+
+
+def _tell(node: Node, reason: str, message: str, now: datetime) -> None:
+    event = events.about_node(
+        node.name, reason=reason, message=message, now=now, severity="warning"
+    )
+    event.save()

@@ -1,0 +1,172 @@
+"""Listening to nodes: silence, loss, doubt in ourselves, return; and writing a node off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import pytest
+import redis
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from orchestrator.core.lifecycle import NodeState
+from orchestrator.models import Event, Node, NodeIdentity, Replica
+from orchestrator.operations import liveness, nodes
+from orchestrator.operations.accounts import Role
+from orchestrator.operations.liveness import Watch
+from tests.cluster import Cluster, change, manifest
+from tests.integration.api.requests import post
+from tests.integration.conftest import client_of
+
+
+class Ears:
+    """A watch whose clock and answers are the test's; n1 is real, the others only rows."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.now = timezone.now()
+        self.away = False
+        self.answering: set[str] = set()
+        self.watch = Watch(self._answers)
+
+    def _answers(self, names: Sequence[str]) -> Mapping[str, str]:
+        if self.away:
+            raise redis.ConnectionError
+        return {}
+
+    def after(self, seconds: float) -> None:
+        """Let time pass, a second at a look; the nodes in `answering` are heard meanwhile."""
+        for _ in range(round(seconds)):
+            self.now += timedelta(seconds=1)
+            Node.objects.filter(name__in=self.answering).update(seen_at=self.now)
+            self.watch.look(now=self.now)
+
+
+@pytest.fixture
+def ears(cluster: Cluster) -> Ears:
+    made = Ears(cluster)
+    for name in ("n2", "n3"):
+        Node.objects.create(name=name, runtimes=["in-memory"], joined_at=made.now, seen_at=made.now)
+    made.answering = {"n1", "n2", "n3"}
+    made.after(2)
+    return made
+
+
+def states() -> dict[str, str]:
+    return dict(Node.objects.values_list("name", "state"))
+
+
+def reasons() -> list[str]:
+    found = Event.objects.filter(reason__startswith="Node").order_by("pk")
+    return [reason for reason in found.values_list("reason", flat=True) if reason != "NodeJoined"]
+
+
+def test_a_silent_node_is_suspect_then_lost_and_its_replicas_are_replaced(
+    cluster: Cluster, ears: Ears
+):
+    cluster.apply(manifest(replicas=3))
+    assert set(Replica.objects.values_list("node", flat=True)) == {"n1", "n2", "n3"}
+    ears.answering = {"n1", "n2"}
+
+    ears.after(4)
+    assert (states()["n3"], Replica.objects.count()) == (NodeState.SUSPECT, 3)
+    ears.after(5)
+
+    assert states() == {"n1": "ready", "n2": "ready", "n3": "lost"}
+    assert reasons() == ["NodeSuspect", "NodeLost"]
+    assert Replica.objects.exclude(node="n3").count() == 3
+    assert not Replica.objects.get(node="n3").ready
+
+
+def test_a_node_that_is_heard_again_counts_again(cluster: Cluster, ears: Ears):
+    cluster.apply(manifest(replicas=3))
+    ears.answering = {"n1", "n2"}
+    ears.after(10)
+
+    ears.answering.add("n3")
+    ears.after(1)
+
+    assert states()["n3"] == NodeState.READY
+    assert reasons()[-1] == "NodeReady"
+    live = Replica.objects.exclude(phase__in=("stopping", "stopped", "lost"))
+    assert live.count() == 3
+
+
+def test_when_most_nodes_fall_silent_nothing_is_replaced(cluster: Cluster, ears: Ears):
+    cluster.apply(manifest(replicas=3))
+    ears.answering = {"n1"}
+
+    ears.after(30)
+
+    assert states() == {"n1": "ready", "n2": "suspect", "n3": "suspect"}
+    assert Replica.objects.count() == 3
+    doubts = Event.objects.filter(reason="NodeLossDoubted")
+    assert doubts.count() == 2
+    assert "n2 and n3 fell silent" in doubts.latest("pk").message
+    ears.answering.add("n2")
+    ears.after(1)
+    assert states()["n3"] == NodeState.LOST
+
+
+def test_a_broker_that_is_away_makes_no_node_lost(ears: Ears):
+    ears.away = True
+    ears.answering = {"n1", "n2"}
+
+    ears.after(30)
+
+    assert set(states().values()) == {NodeState.READY}
+
+
+def test_a_control_plane_that_was_away_begins_anew(ears: Ears):
+    ears.answering = {"n1", "n2"}
+    ears.now += timedelta(hours=1)
+
+    ears.after(2)
+    assert set(states().values()) == {NodeState.READY}
+    ears.after(9)
+    assert states()["n3"] == NodeState.LOST
+
+
+def test_an_answer_is_the_nodes_own_or_none(cluster: Cluster, broker_url: str):
+    with redis.Redis.from_url(broker_url) as client:
+        pulse = cluster.node.pulse
+        pulse._connection = client
+        assert pulse.answer("1")
+        (key,) = client.keys("heard:*")
+        text = client.get(key).decode()
+    now = datetime.now().astimezone().timestamp()
+
+    assert liveness.mail.is_answer("n1", text, now=now)
+    assert not liveness.mail.is_answer("n2", text, now=now)
+    assert not liveness.mail.is_answer("n1", text.replace("n1", "n2"), now=now)
+    assert not liveness.mail.is_answer("n1", "[" * 9000, now=now)
+    assert not liveness.mail.is_answer("n1", text, now=now + 3600)
+
+
+def test_a_fenced_replica_waits_until_its_node_is_written_off(cluster: Cluster, ears: Ears):
+    text = manifest(replicas=3).replace("on-failure: rollback", "fence: strict")
+    cluster.apply(text)
+    ears.answering = {"n1", "n2"}
+    ears.after(20)
+    assert Replica.objects.count() == 3
+
+    answer = post(client_of(Role.ADMIN), "/api/v1/nodes/n3/forget/")
+
+    assert answer.status_code == 204
+    assert not Node.objects.filter(name="n3").exists()
+    assert not NodeIdentity.objects.filter(name="n3").exists()
+    assert Replica.objects.filter(phase="lost", node=None).count() == 1
+    assert Replica.objects.exclude(node=None).count() == 3
+    assert Event.objects.filter(reason="NodeForgotten", verb="forget").exists()
+
+
+def test_a_node_that_is_heard_is_not_written_off(cluster: Cluster):
+    admin: APIClient = client_of(Role.ADMIN)
+
+    answer = post(admin, "/api/v1/nodes/n1/forget/")
+
+    assert (answer.status_code, "drain it" in answer.json()["detail"]) == (409, True)
+    assert post(admin, "/api/v1/nodes/none/forget/").status_code == 404
+    with pytest.raises(nodes.NodeAlive):
+        nodes.forget("n1", change())
