@@ -135,7 +135,8 @@ def _left_revisions(snapshot: Snapshot, sized: Sizing, changes: Changes) -> Iter
 
 def _is_at_rest(snapshot: Snapshot, census: Census, rollout: RolloutView) -> bool:
     """Tell whether nothing is under way: as asked for, or held with everything serving."""
-    if census.stopping or len(census.available) != census.total:
+    waits = any(replica.waiting for replica in census.everyone_live)
+    if waits or census.stopping or len(census.available) != census.total:
         return False
     if progress.is_held(rollout, snapshot.spec):
         return True

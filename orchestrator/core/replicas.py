@@ -11,26 +11,24 @@ from dataclasses import dataclass
 from itertools import count as numbers
 from itertools import islice
 
-from orchestrator.core import victims
+from orchestrator.core import resizing, victims
 from orchestrator.core.classify import Census
 from orchestrator.core.lifecycle import ReplicaPhase
-from orchestrator.core.placement import Placer
+from orchestrator.core.placement.placer import Placer
 from orchestrator.core.plan import AssignReplica, Reason, StartReplica, StopReplica, UpdateReplica
 from orchestrator.core.sizing import Sizing
 from orchestrator.core.snapshot import ReplicaView, RevisionView, Snapshot
-from orchestrator.core.wording import count
-
-RESIZABLE = (ReplicaPhase.STARTING, ReplicaPhase.RUNNING)
+from orchestrator.core.wording import count, without_numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What is to be done with single replicas."""
+    """What is to be done with single replicas; `updates` holds those that wait for room as well."""
 
     stops: tuple[StopReplica, ...]
     assignments: tuple[AssignReplica, ...]
     starts: tuple[StartReplica, ...]
-    updates: tuple[UpdateReplica, ...]
+    updates: tuple[UpdateReplica | AssignReplica, ...]
 
     @property
     def stopped(self) -> frozenset[str]:
@@ -39,15 +37,23 @@ class Changes:
 
 
 def changes(snapshot: Snapshot, census: Census, sizing: Sizing) -> Changes:
-    """Return the stops, placements, starts and updates that make the counts true."""
+    """Return the stops, placements, starts and updates that make the counts true.
+
+    Running replicas grow before new ones take the room. Why a replica waits is said last, after
+    everything has its place.
+    """
     stops = tuple(_stops(snapshot, census, sizing))
-    staying = census.without(frozenset(stop.replica for stop in stops))
-    placer = Placer(snapshot.nodes, snapshot.replicas)
+    leaving = frozenset(stop.replica for stop in stops)
+    staying = census.without(leaving)
+    placer = Placer(snapshot, leaving)
+    updates = tuple(resizing.changes(snapshot, staying, placer))
+    assigned = tuple(_find_places(snapshot, staying, placer))
+    started = tuple(_find_starts(snapshot, staying, sizing, placer))
     return Changes(
         stops=stops,
-        assignments=tuple(_assignments(snapshot, staying, placer)),
-        starts=tuple(_starts(snapshot, staying, sizing, placer)),
-        updates=tuple(_updates(snapshot, staying)),
+        assignments=tuple(_assignments(assigned, placer)),
+        starts=tuple(_start(start, sizing, placer) for start in started),
+        updates=updates,
     )
 
 
@@ -89,47 +95,84 @@ def _why_missed_least(victim: ReplicaView, census: Census) -> str:
     return "is missed least of those that are available"
 
 
-def _assignments(snapshot: Snapshot, staying: Census, placer: Placer) -> Iterator[AssignReplica]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Assignment:
+    """A replica that waited, and where it goes now (None: it waits on)."""
+
+    replica: ReplicaView
+    revision: RevisionView
+    node: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """A replica that is missing, where it goes, and how many of its revision were there before.
+
+    `ahead` counts those started before it in this pass as well.
+    """
+
+    revision: RevisionView
+    slot: int
+    live: int
+    ahead: int
+    node: str | None
+
+
+def _find_places(snapshot: Snapshot, staying: Census, placer: Placer) -> Iterator[_Assignment]:
     revisions = {view.number: view for view in snapshot.revisions}
     for replica in staying.everyone_live:
-        if replica.node is not None:
-            continue
-        revision = revisions[replica.revision]
-        node = placer.place(revision)
-        if node is not None:
-            message = f"node {node} fits and has the fewest replicas of this deployment"
+        if replica.node is None:
+            revision = revisions[replica.revision]
+            yield _Assignment(replica=replica, revision=revision, node=placer.place(revision))
+
+
+def _find_starts(
+    snapshot: Snapshot, staying: Census, sizing: Sizing, placer: Placer
+) -> Iterator[_Start]:
+    for revision in snapshot.revisions:
+        live = staying.live[revision.number]
+        missing = max(0, sizing.desired[revision.number] - len(live))
+        for ahead, slot in enumerate(islice(_free_slots(live), missing), start=len(live)):
+            node = placer.place(revision)
+            yield _Start(revision=revision, slot=slot, live=len(live), ahead=ahead, node=node)
+
+
+def _assignments(found: Sequence[_Assignment], placer: Placer) -> Iterator[AssignReplica]:
+    for item in found:
+        revision, replica = item.revision, item.replica
+        if item.node is not None:
             yield AssignReplica(
-                replica=replica.uid, node=node, reason=Reason.PLACED, message=message
+                replica=replica.uid,
+                node=item.node,
+                resources=revision.resources,
+                reason=Reason.PLACED,
+                message=f"node {item.node} fits and is the best of those that do",
             )
-        elif (why := placer.explain(revision)) != replica.waiting:
+        elif (why := placer.explain(revision).message) != replica.waiting:
             yield AssignReplica(
                 replica=replica.uid,
                 node=None,
+                resources=revision.resources,
                 reason=Reason.UNPLACEABLE,
                 message=f"the replica waits: {why}",
                 waiting=why,
+                is_news=without_numbers(why) != without_numbers(replica.waiting),
             )
 
 
-def _starts(
-    snapshot: Snapshot, staying: Census, sizing: Sizing, placer: Placer
-) -> Iterator[StartReplica]:
-    for revision in snapshot.revisions:
-        live = staying.live[revision.number]
-        desired = sizing.desired[revision.number]
-        slots = islice(_free_slots(live), max(0, desired - len(live)))
-        for ahead, slot in enumerate(slots, start=len(live)):
-            node = placer.place(revision)
-            why_not = placer.explain(revision) if node is None else ""
-            yield StartReplica(
-                revision=revision.number,
-                slot=slot,
-                node=node,
-                resources=revision.resources,
-                reason=_reason_to_start(revision, ahead, sizing) if node else Reason.UNPLACEABLE,
-                message=_start_message(revision, len(live), desired, node or why_not, node=node),
-                waiting=why_not,
-            )
+def _start(start: _Start, sizing: Sizing, placer: Placer) -> StartReplica:
+    revision, node = start.revision, start.node
+    desired = sizing.desired[revision.number]
+    why_not = placer.explain(revision).message if node is None else ""
+    return StartReplica(
+        revision=revision.number,
+        slot=start.slot,
+        node=node,
+        resources=revision.resources,
+        reason=_reason_to_start(revision, start.ahead, sizing) if node else Reason.UNPLACEABLE,
+        message=_start_message(revision, start.live, desired, node or why_not, node=node),
+        waiting=why_not,
+    )
 
 
 def _free_slots(live: Sequence[ReplicaView]) -> Iterator[int]:
@@ -150,18 +193,3 @@ def _start_message(
     return (
         f"{facts}, so one starts on {where}" if node else f"{facts}, but one has to wait: {where}"
     )
-
-
-def _updates(snapshot: Snapshot, staying: Census) -> Iterator[UpdateReplica]:
-    if snapshot.spec.paused:
-        return
-    for revision in snapshot.revisions:
-        for replica in staying.live[revision.number]:
-            differs = replica.resources != revision.resources
-            if differs and replica.phase in RESIZABLE and not replica.update_failed:
-                yield UpdateReplica(
-                    replica=replica.uid,
-                    resources=revision.resources,
-                    reason=Reason.RESIZE,
-                    message=f"revision {revision.number} has other limits, set without a restart",
-                )

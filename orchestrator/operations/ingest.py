@@ -14,7 +14,7 @@ from django.db import transaction
 
 from orchestrator.core.lifecycle import ReplicaPhase, may_follow
 from orchestrator.models import Deployment, Event, Replica
-from orchestrator.operations import announce, events, inventory, job_results, nodes
+from orchestrator.operations import announce, events, inventory, job_results, nodes, waiting
 from worker import protocol
 
 _PHASES = {
@@ -32,9 +32,10 @@ _ALARMING = frozenset(
 
 @dataclass(slots=True)
 class Ingested:
-    """What a report changed: deployments that are owed a pass."""
+    """What a report changed: deployments that are owed a pass; whether a node has more room."""
 
     deployments: set[int] = field(default_factory=set)
+    freed: bool = False
     stale: bool = False
 
 
@@ -52,11 +53,13 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
             row = known.get(status.uid)
             if row is not None:
                 _take(row, status, report, now, written, result)
-        job_results.take(report.replicas, now=now)
+        result.freed |= job_results.take(report.replicas, now=now)
         if report.full:
             inventory.compare(node, report, known, now=now)
         Event.objects.bulk_create(written)
         _owe_a_pass(result.deployments, written)
+        if result.freed:
+            waiting.wake()
     return result
 
 
@@ -82,7 +85,9 @@ def _take(
     if older or status.epoch != row.epoch or row.node_id != report.node:
         return
     before = (row.phase, row.ready, row.reason, row.restarts)
+    was_gone = ReplicaPhase(row.phase).is_gone
     _copy(row, status, now)
+    result.freed |= ReplicaPhase(row.phase).is_gone and not was_gone
     row.report_boot, row.report_sequence = report.boot, report.sequence
     row.save()
     after = (row.phase, row.ready, row.reason, row.restarts)

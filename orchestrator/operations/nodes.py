@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.db import transaction
 
-from orchestrator.core.lifecycle import NodeState, ReplicaPhase
-from orchestrator.models import Deployment, Node, Replica
-from orchestrator.operations import announce, dispatch, events
+from orchestrator.core.lifecycle import NodeState
+from orchestrator.models import Node
+from orchestrator.operations import announce, events, waiting
 from orchestrator.operations.events import Act, Change
 from orchestrator.operations.transport import publish
 from worker import protocol
@@ -37,7 +36,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         ).save()
         node.save()
         announce.changed(announce.node_topic(node.name))
-        _wake_waiting()
+        waiting.wake()
     if report.boot < node.boot:
         return None
     if report.boot > node.boot:
@@ -48,7 +47,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         announce.changed(announce.node_topic(node.name))
         message = f"node {node.name} is heard again"
         events.about_node(node.name, reason="NodeReady", message=message, now=now).save()
-        _wake_waiting()
+        waiting.wake()
     node.seen_at = now
     if report.facts is not None:
         _describe(node, report.facts)
@@ -80,7 +79,7 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
             act = Act(verb="cordon" if cordoned else "uncordon", kind="node", name=name)
             events.done_by(change, event, act).save()
             if not cordoned:
-                _wake_waiting()
+                waiting.wake()
         return node
 
 
@@ -128,19 +127,10 @@ def mark_silent(*, now: datetime) -> int:
 
 
 def _describe(node: Node, facts: protocol.NodeFacts) -> None:
-    described = (dict(facts.labels), list(facts.runtimes))
-    if (node.labels, node.runtimes) != described:
-        _wake_waiting()
-    node.labels, node.runtimes = described
-    node.notes = list(facts.notes)
+    before = (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes)
+    node.labels, node.runtimes = dict(facts.labels), list(facts.runtimes)
     node.cpu_millis, node.memory_bytes = facts.cpu_millis, facts.memory_bytes
+    if before != (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes):
+        waiting.wake()
+    node.notes = list(facts.notes)
     node.release, node.address = facts.release, facts.address
-
-
-def _wake_waiting() -> None:
-    """Owe a pass to every deployment with a replica that waits for a node."""
-    waiting = Replica.objects.filter(phase=ReplicaPhase.PENDING).values("deployment_id")
-    rows = Deployment.objects.filter(pk__in=waiting)
-    for pk in list(rows.values_list("pk", flat=True)):
-        Deployment.objects.filter(pk=pk).update(settled=False)
-        transaction.on_commit(partial(dispatch.nudge, pk))
