@@ -24,6 +24,8 @@ usage: python3 manage.py COMMAND [OPTIONS]
   exec        REPLICA [--timeout SECONDS] -- COMMAND [ARGUMENT …]
   retry       REPLICA    try a crash-looping replica now
   cordon      NODE       (and uncordon)
+  label       NODE key=value | key-
+  taint       NODE key=value:Effect | key:Effect-
 
   test        install what the tests need and run them
   check_code  format, lint, import rules, types, migrations

@@ -47,7 +47,7 @@ TABLE = {
     "replica-logs": _USUAL,
     "replica-exec": _USUAL,
     "nodes": _USUAL,
-    "node": _USUAL,
+    "node": _ADMIN,
     "node-cordon": _ADMIN,
     "node-uncordon": _ADMIN,
     "jobs": _USUAL,

@@ -8,7 +8,9 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from orchestrator.core.constraints import Taint
 from orchestrator.core.lifecycle import GONE_PHASES, LIVE_PHASES, ReplicaPhase
+from orchestrator.manifests import placing
 from orchestrator.models import Node
 from orchestrator.queries.rows import Rows
 
@@ -23,6 +25,7 @@ class NodeRecord:
     state: str
     cordoned: bool
     labels: dict[str, str]
+    taints: tuple[Taint, ...]
     runtimes: tuple[str, ...]
     notes: tuple[str, ...]
     strangers: tuple[str, ...]
@@ -75,7 +78,8 @@ def _record(row: Any) -> NodeRecord:
         name=row.name,
         state=row.state,
         cordoned=row.cordoned,
-        labels=row.labels,
+        labels=row.all_labels,
+        taints=tuple(placing.taint_of(taint) for taint in row.taints),
         runtimes=tuple(row.runtimes),
         notes=tuple(row.notes),
         strangers=tuple(row.strangers),

@@ -54,7 +54,7 @@ def test_the_table_names_every_address_and_no_other():
     assert set(ADDRESSES) == set(permissions.TABLE)
 
 
-def test_only_cordoning_and_users_are_for_admins():
+def test_only_nodes_and_users_are_for_admins():
     rows = permissions.TABLE.items()
     users = {"users", "user", "user-password"}
 
@@ -62,7 +62,7 @@ def test_only_cordoning_and_users_are_for_admins():
     seen = {name for name, access in rows if access.look is Role.ADMIN}
     own = {name for name, access in rows if access.change is Role.VIEWER}
 
-    assert changed == {"node-cordon", "node-uncordon", *users}
+    assert changed == {"node", "node-cordon", "node-uncordon", *users}
     assert seen == users
     assert own == {"tokens", "token"}
 
