@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from orchestrator.core.constraints import Operator, Requirement
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.plan import (
     AssignReplica,
@@ -17,7 +18,14 @@ from orchestrator.core.plan import (
     UpdateReplica,
 )
 from orchestrator.core.snapshot import NodeView, ReplicaView, RevisionView, RolloutView, Snapshot
-from orchestrator.core.spec import DeploymentSpec, Strategy, UpdatePolicy
+from orchestrator.core.spec import (
+    NOTHING,
+    Amounts,
+    DeploymentSpec,
+    Resources,
+    Strategy,
+    UpdatePolicy,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 HOUR_AGO = NOW - timedelta(hours=1)
@@ -63,6 +71,22 @@ def a_node(name="a", **fields):
     return NodeView(name=name, **fields)
 
 
+def amounts(cpu=0, memory=0):
+    """Return so many thousandths of a core and Mi of memory."""
+    return Amounts(cpu_millis=cpu, memory_bytes=memory << 20)
+
+
+def requests(cpu=None, memory=None):
+    """Return resources that request so many thousandths of a core and Mi of memory."""
+    size = None if memory is None else memory << 20
+    return Resources(cpu_request_millis=cpu, memory_request_bytes=size)
+
+
+def needs(key, operator="Exists", *values):
+    """Return a selector of one requirement."""
+    return (Requirement(key=key, operator=Operator(operator), values=values),)
+
+
 def a_rollout(state=RolloutState.PROGRESSING, scaled_for=3, **fields):
     """Return what the latest pass remembered."""
     fields.setdefault("progressed_at", NOW)
@@ -96,6 +120,7 @@ def carried_out(snapshot: Snapshot, plan: Plan) -> Snapshot:
     """Return the snapshot after the plan's direct effects, before any node has said a word."""
     revisions = {view.number: view for view in snapshot.revisions}
     replicas = {view.uid: view for view in snapshot.replicas}
+    before = dict(replicas)
     for action in plan.actions:
         match action:
             case ScaleRevision():
@@ -109,12 +134,23 @@ def carried_out(snapshot: Snapshot, plan: Plan) -> Snapshot:
                 del replicas[action.replica]
             case _:
                 _apply_small(action, revisions, replicas)
+    nodes = tuple(_with_reservations(node, before, replicas) for node in snapshot.nodes)
     return replace(
         snapshot,
         rollout=plan.rollout,
         revisions=tuple(revisions.values()),
         replicas=tuple(replicas.values()),
+        nodes=nodes,
     )
+
+
+def _with_reservations(node, before, after):
+    """Return the node with what its replicas reserve now, and as many of them as there are."""
+    mine = [view for view in after.values() if view.node == node.name]
+    had = [view for view in before.values() if view.node == node.name]
+    reserved = sum((view.reserved for view in mine), node.reserved)
+    reserved -= sum((view.reserved for view in had), NOTHING)
+    return replace(node, reserved=reserved, replicas=node.replicas + len(mine) - len(had))
 
 
 def _started(action, snapshot):
@@ -125,6 +161,7 @@ def _started(action, snapshot):
         node=action.node,
         phase=ReplicaPhase.ASSIGNED if action.node else ReplicaPhase.PENDING,
         resources=action.resources,
+        reserved=action.resources.requested if action.node else NOTHING,
         waiting=action.waiting,
         created_at=snapshot.now,
     )
@@ -137,13 +174,25 @@ def _apply_small(action, revisions, replicas):
                 replicas[action.replica], phase=ReplicaPhase.STOPPING, ready=False, ready_at=None
             )
             replicas[action.replica] = stopping
+        case AssignReplica(node=None):
+            replicas[action.replica] = replace(replicas[action.replica], waiting=action.waiting)
         case AssignReplica():
-            phase = ReplicaPhase.ASSIGNED if action.node else ReplicaPhase.PENDING
             replicas[action.replica] = replace(
-                replicas[action.replica], node=action.node, phase=phase, waiting=action.waiting
+                replicas[action.replica],
+                node=action.node,
+                phase=ReplicaPhase.ASSIGNED,
+                waiting="",
+                resources=action.resources,
+                reserved=action.resources.requested,
             )
         case UpdateReplica():
-            replicas[action.replica] = replace(replicas[action.replica], resources=action.resources)
+            replica = replicas[action.replica]
+            replicas[action.replica] = replace(
+                replica,
+                resources=action.resources,
+                reserved=action.resources.requested.at_least(replica.reserved),
+                waiting="",
+            )
         case CompleteRollout():
             revisions[action.revision] = replace(revisions[action.revision], completed=True)
         case PruneRevision():

@@ -15,6 +15,7 @@ from rest_framework.exceptions import APIException, NotFound, ParseError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from orchestrator.manifests.node_change import NodeChangeInvalid
 from orchestrator.manifests.problems import ManifestInvalid, Problem
 from orchestrator.operations import (
     broker_users,
@@ -25,6 +26,7 @@ from orchestrator.operations import (
     joining,
     log_reader,
     namespaces,
+    node_marks,
     nodes,
     replicas,
     revisions,
@@ -40,6 +42,7 @@ DATABASE_RETRY_SECONDS = "2"
 DatabaseProblem = (OperationalError, InterfaceError)
 
 STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
+    (NodeChangeInvalid, 422, "The change is not valid"),
     (ManifestInvalid, 422, "The manifest is not valid"),
     (deployments.DeploymentNotFound, 404, "Not found"),
     (deployments.NamespaceNotFound, 404, "Not found"),
@@ -47,6 +50,7 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (nodes.NodeNotFound, 404, "Not found"),
     (nodes.NodeAlive, 409, "Not possible now"),
     (draining.DeadlineOutOfRange, 422, "Not a valid deadline"),
+    (node_marks.LabelFixed, 409, "Not possible"),
     (replicas.ReplicaNotFound, 404, "Not found"),
     (deployments.DeploymentExists, 409, "The name is taken"),
     (deployments.GenerationConflict, 409, "It was changed in the meantime"),

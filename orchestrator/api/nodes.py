@@ -1,4 +1,4 @@
-"""Nodes over HTTP: look, cordon, uncordon."""
+"""Nodes over HTTP: look, label, taint, cordon, uncordon."""
 
 from __future__ import annotations
 
@@ -9,11 +9,28 @@ from rest_framework import fields, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orchestrator.api.bodies import change_of
-from orchestrator.api.views import Answer, ApiView, ChangingView, ListView
+from orchestrator.api.bodies import change_of, object_of
+from orchestrator.api.views import Answer, ChangingView, ListView
+from orchestrator.core.constraints import TaintEffect
 from orchestrator.core.lifecycle import NodeState
-from orchestrator.operations import nodes
+from orchestrator.manifests import node_change
+from orchestrator.operations import node_marks, nodes
 from orchestrator.queries import nodes as queries
+
+
+class TaintShape(serializers.Serializer[Any]):
+    """A mark that keeps replicas away which do not tolerate it."""
+
+    key = fields.CharField()
+    value = fields.CharField(required=False)
+    effect = fields.ChoiceField(list(TaintEffect))
+
+
+class MarksShape(serializers.Serializer[Any]):
+    """Labels to set (null takes one away), and all taints the node shall have."""
+
+    labels = fields.DictField(child=fields.CharField(allow_null=True), required=False)
+    taints = TaintShape(many=True, required=False)
 
 
 class NodeShape(serializers.Serializer[Any]):
@@ -25,6 +42,7 @@ class NodeShape(serializers.Serializer[Any]):
     draining = fields.BooleanField()
     drained_at = fields.DateTimeField(allow_null=True)
     labels = fields.DictField(child=fields.CharField())
+    taints = TaintShape(many=True)
     runtimes = fields.ListField(child=fields.CharField())
     notes = fields.ListField(child=fields.CharField())
     strangers = fields.ListField(child=fields.CharField())
@@ -47,7 +65,7 @@ class Nodes(ListView):
         return self.page(queries.select(), NodeShape)
 
 
-class Node(ApiView):
+class Node(ChangingView):
     """One node."""
 
     @extend_schema(responses=NodeShape)
@@ -55,6 +73,17 @@ class Node(ApiView):
         """Return the node."""
         del request
         return Response(_shown(name))
+
+    @extend_schema(request=MarksShape, responses=NodeShape)
+    def patch(self, request: Request, name: str) -> Response:
+        """Set or take away labels, replace the taints; what runs there stays."""
+
+        def make() -> Answer:
+            wanted = node_change.read(object_of(request))
+            node_marks.change_marks(name, wanted, change_of(request))
+            return _shown(name), 200
+
+        return self.change(request, make)
 
 
 class Cordon(ChangingView):

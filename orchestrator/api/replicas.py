@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import fields, serializers
 from rest_framework.request import Request
@@ -16,6 +17,7 @@ from orchestrator.operations import replicas
 from orchestrator.operations.deployments import DeploymentNotFound
 from orchestrator.queries import deployments as deployment_queries
 from orchestrator.queries import replicas as queries
+from orchestrator.queries import waiting
 
 _FILTERS = [
     OpenApiParameter("node"),
@@ -52,6 +54,27 @@ class ReplicaShape(serializers.Serializer[Any]):
     finished_at = fields.DateTimeField(allow_null=True)
 
 
+class NodeExplanationShape(serializers.Serializer[Any]):
+    """What one node has against a replica; nothing, when it would take it now."""
+
+    node = fields.CharField()
+    objections = fields.ListField(child=fields.CharField())
+
+
+class ExplanationShape(serializers.Serializer[Any]):
+    """Why no node takes a replica: a sentence, every node, and what would help most."""
+
+    message = fields.CharField()
+    nodes = NodeExplanationShape(many=True)
+    fix = fields.CharField()
+
+
+class ReplicaDetailShape(ReplicaShape):
+    """A replica; `explanation` is there while it waits for a node, and says what is so now."""
+
+    explanation = ExplanationShape(allow_null=True)
+
+
 class Replicas(ListView):
     """Replicas of all deployments."""
 
@@ -85,11 +108,13 @@ class DeploymentReplicas(ListView):
 class Replica(ChangingView):
     """One replica."""
 
-    @extend_schema(responses=ReplicaShape)
+    @extend_schema(responses=ReplicaDetailShape)
     def get(self, request: Request, uid: str) -> Response:
         """Return the replica."""
         del request
-        return Response(_shown(uid))
+        found = waiting.explanation(uid, now=timezone.now())
+        shown = ExplanationShape(found).data if found is not None else None
+        return Response({**_shown(uid), "explanation": shown})
 
     @extend_schema(request=None, responses={202: ReplicaShape})
     def delete(self, request: Request, uid: str) -> Response:

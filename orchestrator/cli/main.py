@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import draining, executing, tables, waiting
+from orchestrator.cli import draining, executing, marking, tables, waiting
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
@@ -76,6 +76,8 @@ def get(client: Client, options: argparse.Namespace) -> int:
         return 0
     wide = options.output == "wide"
     _print(tables.render(kind, rows, wide=wide, with_namespace=options.all_namespaces))
+    for remark in tables.remarks(kind, rows):
+        _print(remark)
     return 0
 
 
@@ -168,6 +170,8 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "uncordon": cordon,
     "drain": draining.drain,
     "forget": forget,
+    "label": marking.label,
+    "taint": marking.taint,
 }
 
 
@@ -194,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
+    marking.add_options(made["label"], made["taint"])
     for name in ("logs", "retry", "cordon", "uncordon", "forget"):
         made[name].add_argument("name")
     return parser

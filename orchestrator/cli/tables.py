@@ -48,6 +48,11 @@ def _node_state(row: Row) -> str:
     return ",".join(words)
 
 
+def _taint(taint: Row) -> str:
+    value = f"={taint['value']}" if taint["value"] else ""
+    return f"{taint['key']}{value}:{taint['effect']}"
+
+
 _NAMESPACE: Column = ("NAMESPACE", _field("namespace"))
 
 COLUMNS: dict[str, list[Column]] = {
@@ -109,7 +114,11 @@ WIDE: dict[str, list[Column]] = {
         ("ADDRESS", _field("address")),
         ("MESSAGE", lambda r: r["message"] or r["waiting"]),
     ],
-    "nodes": [("NOTES", lambda row: "; ".join(row["notes"]))],
+    "nodes": [
+        ("LABELS", lambda row: ",".join(f"{k}={v}" for k, v in row["labels"].items())),
+        ("TAINTS", lambda row: ",".join(_taint(taint) for taint in row["taints"])),
+        ("NOTES", lambda row: "; ".join(row["notes"])),
+    ],
     "jobs": [("MESSAGE", _field("message"))],
     "events": [("CAUSE", _field("cause"))],
 }
@@ -127,6 +136,17 @@ def render(kind: str, rows: Sequence[Row], *, wide: bool, with_namespace: bool) 
         "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     )
+
+
+def remarks(kind: str, rows: Sequence[Row]) -> list[str]:
+    """Return what is to be said below the table: why replicas wait, those alike in one line."""
+    waiting: dict[tuple[str, str], list[str]] = {}
+    for row in rows if kind == "replicas" else ():
+        if row["waiting"]:
+            waiting.setdefault((row["deployment"], row["waiting"]), []).append(row["uid"])
+    return [
+        f"{deployment}: {', '.join(uids)}: {why}" for (deployment, why), uids in waiting.items()
+    ]
 
 
 def _text(value: object) -> str:

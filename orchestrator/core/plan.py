@@ -28,6 +28,7 @@ class Reason(StrEnum):
     UNPLACEABLE = "Unplaceable"
     DRAIN = "NodeDrain"
     RESIZE = "ResizeInPlace"
+    RESIZE_WAITS = "ResizeWaits"
     DEADLINE = "ProgressDeadlineExceeded"
     COMPLETE = "RolloutComplete"
 
@@ -57,13 +58,18 @@ class StartReplica:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssignReplica:
-    """Give a waiting replica to a node (or, with `node` None, renew what it waits for)."""
+    """Give a waiting replica to a node (or, with `node` None, renew what it waits for).
+
+    `is_news` false means that only numbers in the sentence moved: no event is written for that.
+    """
 
     replica: str
     node: str | None
+    resources: Resources
     reason: Reason
     message: str
     waiting: str = ""
+    is_news: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,3 +176,12 @@ class Plan:
     rollout: RolloutView
     settled: bool
     wake_at: datetime | None = None
+
+    @property
+    def takes_room(self) -> bool:
+        """Tell whether a node is to carry more than before."""
+        return any(
+            isinstance(action, UpdateReplica)
+            or (isinstance(action, StartReplica | AssignReplica) and action.node is not None)
+            for action in self.actions
+        )

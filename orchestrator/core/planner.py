@@ -135,7 +135,9 @@ def _left_revisions(snapshot: Snapshot, sized: Sizing, changes: Changes) -> Iter
 
 def _is_at_rest(snapshot: Snapshot, census: Census, rollout: RolloutView) -> bool:
     """Tell whether nothing is under way: as asked for, or held with everything serving."""
-    if census.stopping or census.leaving or len(census.available) != census.total:
+    waits = any(replica.waiting for replica in census.everyone_live)
+    moving = census.stopping or census.leaving
+    if waits or moving or len(census.available) != census.total:
         return False
     if progress.is_held(rollout, snapshot.spec):
         return True

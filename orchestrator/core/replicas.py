@@ -11,27 +11,28 @@ from dataclasses import dataclass
 from itertools import count as numbers
 from itertools import islice
 
-from orchestrator.core import migrating, victims
+from orchestrator.core import migrating, resizing, victims
 from orchestrator.core.classify import Census
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.migrating import Moves
-from orchestrator.core.placement import Placer
+from orchestrator.core.placement.placer import Placer
 from orchestrator.core.plan import AssignReplica, Reason, StartReplica, StopReplica, UpdateReplica
 from orchestrator.core.sizing import Sizing
 from orchestrator.core.snapshot import ReplicaView, RevisionView, Snapshot
-from orchestrator.core.wording import count
-
-RESIZABLE = (ReplicaPhase.STARTING, ReplicaPhase.RUNNING)
+from orchestrator.core.wording import count, without_numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What is to be done with single replicas; `replacements` of the starts are for a drain."""
+    """What is to be done with single replicas.
+
+    `updates` holds those that wait for room as well; `replacements` of the starts are for a drain.
+    """
 
     stops: tuple[StopReplica, ...]
     assignments: tuple[AssignReplica, ...]
     starts: tuple[StartReplica, ...]
-    updates: tuple[UpdateReplica, ...]
+    updates: tuple[UpdateReplica | AssignReplica, ...]
     replacements: int = 0
 
     @property
@@ -41,16 +42,24 @@ class Changes:
 
 
 def changes(snapshot: Snapshot, census: Census, sizing: Sizing) -> Changes:
-    """Return the stops, placements, starts and updates that make the counts true."""
+    """Return the stops, placements, starts and updates that make the counts true.
+
+    Running replicas grow before new ones take the room. Why a replica waits is said last, after
+    everything has its place.
+    """
     moves = migrating.moves(snapshot, census, sizing)
     stops = (*moves.stops, *_stops(snapshot, census, sizing, moves))
-    staying = census.without(frozenset(stop.replica for stop in stops))
-    placer = Placer(snapshot.nodes, snapshot.replicas)
+    leaving = frozenset(stop.replica for stop in stops)
+    staying = census.without(leaving)
+    placer = Placer(snapshot, leaving)
+    updates = tuple(resizing.changes(snapshot, staying, placer))
+    assigned = tuple(_find_places(snapshot, staying, placer))
+    started = tuple(_find_starts(snapshot, staying, moves, placer))
     return Changes(
         stops=stops,
-        assignments=tuple(_assignments(snapshot, staying, placer)),
-        starts=tuple(_starts(snapshot, staying, sizing, moves, placer)),
-        updates=tuple(_updates(snapshot, staying)),
+        assignments=tuple(_assignments(assigned, placer)),
+        starts=tuple(_start(start, sizing, placer) for start in started),
+        updates=updates,
         replacements=sum(moves.replacements.values()),
     )
 
@@ -95,49 +104,94 @@ def _why_missed_least(victim: ReplicaView, census: Census) -> str:
     return "is missed least of those that are available"
 
 
-def _assignments(snapshot: Snapshot, staying: Census, placer: Placer) -> Iterator[AssignReplica]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Assignment:
+    """A replica that waited, and where it goes now (None: it waits on)."""
+
+    replica: ReplicaView
+    revision: RevisionView
+    node: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """A replica that is missing, where it goes, and how many of its revision were there before.
+
+    `ahead` counts those started before it in this pass as well, `leaving` those on nodes that are
+    being drained.
+    """
+
+    revision: RevisionView
+    slot: int
+    live: int
+    ahead: int
+    leaving: int
+    node: str | None
+
+
+def _find_places(snapshot: Snapshot, staying: Census, placer: Placer) -> Iterator[_Assignment]:
     revisions = {view.number: view for view in snapshot.revisions}
     for replica in staying.everyone_live:
-        if replica.node is not None:
-            continue
-        revision = revisions[replica.revision]
-        node = placer.place(revision)
-        if node is not None:
-            message = f"node {node} fits and has the fewest replicas of this deployment"
-            yield AssignReplica(
-                replica=replica.uid, node=node, reason=Reason.PLACED, message=message
+        if replica.node is None:
+            revision = revisions[replica.revision]
+            yield _Assignment(replica=replica, revision=revision, node=placer.place(revision))
+
+
+def _find_starts(
+    snapshot: Snapshot, staying: Census, moves: Moves, placer: Placer
+) -> Iterator[_Start]:
+    for revision in snapshot.revisions:
+        live = staying.live[revision.number]
+        slots = islice(_free_slots(snapshot, revision.number), moves.starts[revision.number])
+        for ahead, slot in enumerate(slots, start=len(live)):
+            yield _Start(
+                revision=revision,
+                slot=slot,
+                live=len(live),
+                ahead=ahead,
+                leaving=sum(view.uid in staying.leaving for view in live),
+                node=placer.place(revision),
             )
-        elif (why := placer.explain(revision)) != replica.waiting:
+
+
+def _assignments(found: Sequence[_Assignment], placer: Placer) -> Iterator[AssignReplica]:
+    for item in found:
+        revision, replica = item.revision, item.replica
+        if item.node is not None:
+            yield AssignReplica(
+                replica=replica.uid,
+                node=item.node,
+                resources=revision.resources,
+                reason=Reason.PLACED,
+                message=f"node {item.node} fits and is the best of those that do",
+            )
+        elif (why := placer.explain(revision).message) != replica.waiting:
             yield AssignReplica(
                 replica=replica.uid,
                 node=None,
+                resources=revision.resources,
                 reason=Reason.UNPLACEABLE,
                 message=f"the replica waits: {why}",
                 waiting=why,
+                is_news=without_numbers(why) != without_numbers(replica.waiting),
             )
 
 
-def _starts(
-    snapshot: Snapshot, staying: Census, sizing: Sizing, moves: Moves, placer: Placer
-) -> Iterator[StartReplica]:
-    for revision in snapshot.revisions:
-        live = staying.live[revision.number]
-        desired = sizing.desired[revision.number]
-        slots = islice(_free_slots(snapshot, revision.number), moves.starts[revision.number])
-        for ahead, slot in enumerate(slots, start=len(live)):
-            node = placer.place(revision)
-            why_not = placer.explain(revision) if node is None else ""
-            reason = Reason.DRAIN if ahead >= desired else _reason_to_start(revision, ahead, sizing)
-            facts = _facts(revision, live, desired, staying.leaving)
-            yield StartReplica(
-                revision=revision.number,
-                slot=slot,
-                node=node,
-                resources=revision.resources,
-                reason=reason if node else Reason.UNPLACEABLE,
-                message=f"{facts}, {_outcome(node, why_not)}",
-                waiting=why_not,
-            )
+def _start(start: _Start, sizing: Sizing, placer: Placer) -> StartReplica:
+    revision, node = start.revision, start.node
+    desired = sizing.desired[revision.number]
+    why_not = placer.explain(revision).message if node is None else ""
+    drains = start.ahead >= desired
+    reason = Reason.DRAIN if drains else _reason_to_start(revision, start.ahead, sizing)
+    return StartReplica(
+        revision=revision.number,
+        slot=start.slot,
+        node=node,
+        resources=revision.resources,
+        reason=reason if node else Reason.UNPLACEABLE,
+        message=f"{_facts(start, desired)}, {_outcome(node, why_not)}",
+        waiting=why_not,
+    )
 
 
 def _free_slots(snapshot: Snapshot, revision: int) -> Iterator[int]:
@@ -153,29 +207,11 @@ def _reason_to_start(revision: RevisionView, ahead: int, sizing: Sizing) -> Reas
     return change.reason if change and ahead >= revision.desired else Reason.REPLACE_MISSING
 
 
-def _facts(
-    revision: RevisionView, live: Sequence[ReplicaView], desired: int, leaving: frozenset[str]
-) -> str:
+def _facts(start: _Start, desired: int) -> str:
     wanted = count(desired, "replica")
-    facts = f"revision {revision.number} should have {wanted} and has {len(live)}"
-    drained = sum(replica.uid in leaving for replica in live)
-    return f"{facts} ({drained} on nodes that are drained)" if drained else facts
+    facts = f"revision {start.revision.number} should have {wanted} and has {start.live}"
+    return f"{facts} ({start.leaving} on nodes that are drained)" if start.leaving else facts
 
 
 def _outcome(node: str | None, why_not: str) -> str:
     return f"so one starts on {node}" if node else f"but one has to wait: {why_not}"
-
-
-def _updates(snapshot: Snapshot, staying: Census) -> Iterator[UpdateReplica]:
-    if snapshot.spec.paused:
-        return
-    for revision in snapshot.revisions:
-        for replica in staying.live[revision.number]:
-            differs = replica.resources != revision.resources
-            if differs and replica.phase in RESIZABLE and not replica.update_failed:
-                yield UpdateReplica(
-                    replica=replica.uid,
-                    resources=revision.resources,
-                    reason=Reason.RESIZE,
-                    message=f"revision {revision.number} has other limits, set without a restart",
-                )

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.core.constraints import NO_RULES, Labels, PlacementRules, PodTerm, Taint
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
-from orchestrator.core.spec import NO_RESOURCES, DeploymentSpec, Resources
+from orchestrator.core.spec import NO_RESOURCES, NOTHING, Amounts, DeploymentSpec, Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,9 @@ class RevisionView:
     desired: int = 0
     resources: Resources = NO_RESOURCES
     runtime_class: str = ""
-    node_selector: tuple[tuple[str, str], ...] = ()
+    node_selector: Labels = ()
+    labels: Labels = ()
+    rules: PlacementRules = NO_RULES
     image: str = ""
     completed: bool = False
     is_rollback: bool = False
@@ -35,6 +38,8 @@ class RevisionView:
 class ReplicaView:
     """One replica row. `resources` are those in force or on their way to it.
 
+    `reserved` is what its node keeps free for it: more than `resources` ask for while a change to
+    less is on its way.
     `update_failed` tells that the node could not change its limits to those of its revision, so
     asking again is pointless until the revision changes.
     """
@@ -49,6 +54,7 @@ class ReplicaView:
     restarts: int = 0
     deletion_cost: int = 0
     resources: Resources = NO_RESOURCES
+    reserved: Amounts = NOTHING
     update_failed: bool = False
     waiting: str = ""
     created_at: datetime
@@ -56,10 +62,13 @@ class ReplicaView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """One node: what it is, and how many replicas (of all deployments) it carries now.
+    """One node: what it is, and what it carries now.
 
-    A draining one is to be emptied, by `drain_until` at the latest if that is given. `lost_at` is
-    since when a lost one is taken for lost.
+    `replicas` and `reserved` count those of all deployments until they are gone. `capacity` is
+    nothing where the node has not stated any; then nothing is checked against it. `failures` is
+    how many replicas of this deployment died there lately, `images` are those of this deployment
+    that have run there. A draining one is to be emptied, by
+    `drain_until` at the latest if that is given; `lost_at` is since when a lost one is lost.
     """
 
     name: str
@@ -68,9 +77,28 @@ class NodeView:
     draining: bool = False
     drain_until: datetime | None = None
     lost_at: datetime | None = None
-    labels: tuple[tuple[str, str], ...] = ()
+    labels: Labels = ()
+    taints: tuple[Taint, ...] = ()
     runtimes: tuple[str, ...] = ()
     replicas: int = 0
+    capacity: Amounts = NOTHING
+    reserved: Amounts = NOTHING
+    failures: int = 0
+    images: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighbourView:
+    """Some like replicas on one node, for rules that look at who runs where.
+
+    `live` do not leave, `leaving` still take room; `apart` is whom they do not want near them.
+    """
+
+    node: str
+    labels: Labels = ()
+    live: int = 0
+    leaving: int = 0
+    apart: tuple[PodTerm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +125,8 @@ class Snapshot:
     """The frozen input of the planner. `current` is the number of the revision asked for.
 
     `revisions` are sorted by number, `replicas` by (revision, slot, uid), `nodes` by name.
-    Gone replicas are left out.
+    Gone replicas are left out. `neighbours` are replicas of other deployments of the namespace, as
+    far as a rule looks at them.
     """
 
     now: datetime
@@ -109,3 +138,4 @@ class Snapshot:
     revisions: tuple[RevisionView, ...] = ()
     replicas: tuple[ReplicaView, ...] = ()
     nodes: tuple[NodeView, ...] = ()
+    neighbours: tuple[NeighbourView, ...] = ()

@@ -65,6 +65,38 @@ def _resolve(value: int | str, replicas: int, *, up: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amounts:
+    """So much cpu (thousandths of a core) and so much memory (bytes)."""
+
+    cpu_millis: int = 0
+    memory_bytes: int = 0
+
+    def __add__(self, other: Amounts) -> Amounts:
+        """Return both together."""
+        return Amounts(
+            cpu_millis=self.cpu_millis + other.cpu_millis,
+            memory_bytes=self.memory_bytes + other.memory_bytes,
+        )
+
+    def __sub__(self, other: Amounts) -> Amounts:
+        """Return what is left; less than nothing is possible."""
+        return Amounts(
+            cpu_millis=self.cpu_millis - other.cpu_millis,
+            memory_bytes=self.memory_bytes - other.memory_bytes,
+        )
+
+    def at_least(self, other: Amounts) -> Amounts:
+        """Return the larger of both, each kind by itself."""
+        return Amounts(
+            cpu_millis=max(self.cpu_millis, other.cpu_millis),
+            memory_bytes=max(self.memory_bytes, other.memory_bytes),
+        )
+
+
+NOTHING = Amounts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """Requests and limits of one replica: cpu in thousandths of a core, memory in bytes."""
 
@@ -72,6 +104,13 @@ class Resources:
     memory_limit_bytes: int | None = None
     cpu_request_millis: int | None = None
     memory_request_bytes: int | None = None
+
+    @property
+    def requested(self) -> Amounts:
+        """Return what a node has to have free for the replica."""
+        return Amounts(
+            cpu_millis=self.cpu_request_millis or 0, memory_bytes=self.memory_request_bytes or 0
+        )
 
 
 NO_RESOURCES = Resources()

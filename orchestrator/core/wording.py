@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -19,3 +20,18 @@ def join(parts: Sequence[str]) -> str:
     """Return the parts as one enumeration: `a`, `a and b`, `a, b and c`."""
     *head, tail = parts
     return f"{', '.join(head)} and {tail}" if head else tail
+
+
+def cores(millis: int) -> str:
+    """Return cpu as people write it: `2`, `500m`."""
+    return f"{millis}m" if millis % 1000 else str(millis // 1000)
+
+
+def memory(size: int) -> str:
+    """Return memory as people write it, in whole Mi rounded down (less than one: in Ki)."""
+    return f"{size >> 20}Mi" if size >= 1 << 20 else f"{size >> 10}Ki"
+
+
+def without_numbers(sentence: str) -> str:
+    """Return the sentence with every number left out, to tell whether it says something else."""
+    return re.sub(r"[0-9]+", "", sentence)

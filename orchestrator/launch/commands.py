@@ -27,6 +27,8 @@ usage: python3 manage.py COMMAND [OPTIONS]
   cordon      NODE       (and uncordon)
   forget      NODE       write off a node that will not come back
   drain       NODE [--plan] [--deadline SECONDS]    move everything off it, replacements first
+  label       NODE key=value | key-
+  taint       NODE key=value:Effect | key:Effect-
 
   test        install what the tests need and run them
   check_code  format, lint, import rules, types, migrations

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from orchestrator.core.constraints import Labels
 from orchestrator.core.spec import DeploymentSpec, OnFailure, Resources, Strategy, UpdatePolicy
 from orchestrator.manifests import quantities
 from orchestrator.manifests.fields import Kind, Many, Only, Struct
@@ -131,9 +132,14 @@ def container_resources(container: Mapping[str, Any]) -> Resources:
     )
 
 
-def node_selector_of(template: Json) -> tuple[tuple[str, str], ...]:
+def node_selector_of(template: Json) -> Labels:
     """Return the labels a node must have."""
     return tuple(sorted((template["spec"].get("nodeSelector") or {}).items()))
+
+
+def labels_of(template: Json) -> Labels:
+    """Return the labels of every replica."""
+    return tuple(sorted(((template.get("metadata") or {}).get("labels") or {}).items()))
 
 
 def runtime_class_of(template: Json) -> str:

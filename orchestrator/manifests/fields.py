@@ -9,7 +9,7 @@ import copy
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +42,21 @@ class Field:
     default: Any = ABSENT
     required: bool = False
     ignored: bool = False
+
+
+def optional(kind: Kind, doc: str, default: object = ABSENT) -> Field:
+    """Return a field that may be left out."""
+    return Field(kind=kind, doc=doc, default=default)
+
+
+def required(kind: Kind, doc: str) -> Field:
+    """Return a field that must be written."""
+    return Field(kind=kind, doc=doc, required=True)
+
+
+def silent(*values: object) -> Field:
+    """Return a field that is accepted with exactly these values, and changes nothing."""
+    return Field(kind=Only(values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +253,14 @@ class Anything:
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """An object with known fields; everything else is refused by name."""
+    """An object with known fields; everything else is refused by name.
+
+    `check` looks at fields that depend on each other, once each is right by itself.
+    """
 
     fields: Mapping[str, Field]
     label: str = "object"
+    check: Callable[[Mapping[str, Any], Path, Findings], None] | None = None
 
     def complete(self, value: Any, path: Path, findings: Findings) -> Any:
         """Check every field written, then add the defaults of those that were not."""
@@ -256,6 +275,8 @@ class Struct:
             elif item is not None and not field.ignored:
                 done[key] = field.kind.complete(item, (*path, key), findings)
         self._add_defaults(done, path, findings)
+        if self.check is not None and findings.is_clean(path):
+            self.check(done, path, findings)
         return done
 
     def _add_defaults(self, done: dict[str, Any], path: Path, findings: Findings) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from orchestrator.manifests.fields import ABSENT, Kind, Many, Only, Struct
 from orchestrator.manifests.schema import DEPLOYMENT
 
+# Places whose fields are those of another: every other probe, and wishes as duties.
+_AS_ANOTHER = ("startupProbe", "livenessProbe", "podAntiAffinity", "preferredDuring")
+
 
 def reference_markdown() -> str:
     """Return the manifest reference: every field of a Deployment with type, default, meaning."""
@@ -42,8 +45,7 @@ def _rows(kind: Kind, prefix: str) -> Iterator[tuple[str, str, str, str]]:
         if field.ignored or isinstance(field.kind, Only):
             continue
         nested = isinstance(field.kind, Struct)
-        is_probe = prefix.endswith("Probe") or "Probe." in prefix
-        if not (is_probe and "readinessProbe" not in prefix):
+        if not any(known in prefix for known in _AS_ANOTHER):
             default = "required" if field.required else _shown(field.default)
             if not nested or field.doc:
                 yield path, field.kind.label, default, field.doc

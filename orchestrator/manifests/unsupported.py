@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 _ONE_CONTAINER = "a replica has exactly one container"
 _NODE_SELECTOR = "use nodeSelector"
+_ONE_NAMESPACE = "only replicas of the same namespace are looked at"
 _REMOVE = "remove it"
 
 ADVICE: Mapping[str, str] = {
     "activeDeadlineSeconds": _REMOVE,
-    "affinity": _NODE_SELECTOR,
     "automountServiceAccountToken": _REMOVE,
     "dnsConfig": _REMOVE,
     "envFrom": "list the variables under env",
@@ -28,6 +28,12 @@ ADVICE: Mapping[str, str] = {
     "initContainers": _ONE_CONTAINER,
     "lifecycle": "let the program act on SIGTERM",
     "matchExpressions": "use matchLabels",
+    "matchFields": "use matchExpressions with the label kubernetes.io/hostname",
+    "matchLabelKeys": "write the labels into labelSelector",
+    "minDomains": _REMOVE,
+    "mismatchLabelKeys": "write the labels into labelSelector",
+    "namespaceSelector": _ONE_NAMESPACE,
+    "namespaces": _ONE_NAMESPACE,
     "nodeName": _NODE_SELECTOR,
     "overhead": _REMOVE,
     "ownerReferences": _REMOVE,
@@ -39,8 +45,7 @@ ADVICE: Mapping[str, str] = {
     "serviceAccountName": _REMOVE,
     "stdin": _REMOVE,
     "subdomain": _REMOVE,
-    "tolerations": _REMOVE,
-    "topologySpreadConstraints": "replicas are spread over the nodes anyway",
+    "tolerationSeconds": "nothing running is ended for a taint, so remove it",
     "tty": _REMOVE,
     "valueFrom": "write the value itself",
     "volumeDevices": _REMOVE,

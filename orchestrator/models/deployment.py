@@ -86,12 +86,14 @@ class Revision(models.Model):
     """A numbered, immutable pod template of a deployment; only the counters move.
 
     `rollout_hash` leaves resources out: two revisions that differ only there share replicas.
+    `repels` tells that its replicas must be apart from some others, which then have to know.
     """
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
     template = models.JSONField()
     rollout_hash = models.CharField(max_length=32)
+    repels = models.BooleanField(default=False)
     desired = models.PositiveIntegerField(default=0)
     author = models.CharField(max_length=150)
     reason = models.TextField(default="")
@@ -104,6 +106,11 @@ class Revision(models.Model):
         ordering = ("deployment_id", "number")
         constraints = [
             models.UniqueConstraint(fields=("deployment", "number"), name="revision_number_unique")
+        ]
+        indexes = [
+            models.Index(
+                fields=("deployment",), condition=models.Q(repels=True), name="revision_repels"
+            )
         ]
 
     def __str__(self) -> str:

@@ -10,9 +10,11 @@ from orchestrator.core.lifecycle import NodeState
 class Node(models.Model):
     """A machine with an agent.
 
-    `boot` and `sequence` order its reports. `strangers` are containers it runs that the database
-    does not know; they are left alone. A draining node is cordoned as well; `drained_at` is when it
-    was found empty. `doubted` is set while it would be lost, had not most nodes fallen silent.
+    `labels` are its own, `given_labels` those people gave it, which win; `taints` are people's,
+    each with key, value and effect. `boot` and `sequence` order its reports. `strangers` are
+    containers it runs that the database does not know; they are left alone. A draining node is
+    cordoned as well; `drained_at` is when it was found empty. `doubted` is set while it would be
+    lost, had not most nodes fallen silent.
     """
 
     name = models.CharField(max_length=63, unique=True)
@@ -25,6 +27,8 @@ class Node(models.Model):
     lost_at = models.DateTimeField(null=True)
     doubted = models.BooleanField(default=False)
     labels = models.JSONField(default=dict)
+    given_labels = models.JSONField(default=dict)
+    taints = models.JSONField(default=list)
     runtimes = models.JSONField(default=list)
     notes = models.JSONField(default=list)
     strangers = models.JSONField(default=list)
@@ -42,3 +46,8 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        """Return the labels that count for placement."""
+        return {**self.labels, **self.given_labels}

@@ -12,8 +12,9 @@ from orchestrator.models.node import Node
 class Replica(models.Model):
     """One planned unit of one revision on one node.
 
-    `resources` are the limits in force or on their way. (`report_boot`, `report_sequence`) is
-    the latest report that spoke about it; older ones change nothing.
+    `resources` are the limits in force or on their way; what is requested is what the node keeps
+    free for it, the larger of both while a change is on its way. (`report_boot`,
+    `report_sequence`) is the latest report that spoke about it; older ones change nothing.
     """
 
     uid = models.CharField(max_length=32, unique=True)
@@ -38,6 +39,8 @@ class Replica(models.Model):
     address = models.CharField(max_length=64, default="")
     ports = models.JSONField(default=list)
     resources = models.JSONField(default=dict)
+    cpu_millis_requested = models.PositiveIntegerField(default=0)
+    memory_bytes_requested = models.PositiveBigIntegerField(default=0)
     update_failed = models.BooleanField(default=False)
     deletion_cost = models.IntegerField(default=0)
 
@@ -65,7 +68,14 @@ class Replica(models.Model):
                 name="replica_live_slot_unique",
             )
         ]
-        indexes = [models.Index(fields=("node", "phase"), name="replica_by_node")]
+        indexes = [
+            models.Index(fields=("node", "phase"), name="replica_by_node"),
+            models.Index(
+                fields=("deployment",),
+                condition=models.Q(phase__in=LIVE_PHASES) & ~models.Q(waiting=""),
+                name="replica_waiting",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.uid

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from orchestrator.core import plan as core
 from orchestrator.core.lifecycle import ReplicaPhase
-from orchestrator.core.spec import Resources
+from orchestrator.core.spec import NOTHING, Amounts, Resources
 from orchestrator.models import (
     OPEN_STATES,
     Deployment,
@@ -25,6 +25,7 @@ from orchestrator.models import (
 )
 from orchestrator.operations import assignments, deployments, events, jobs, namespaces
 from orchestrator.operations.events import SYSTEM, Change
+from orchestrator.queries import snapshots
 
 CHANGED_FIELDS = (
     "node",
@@ -35,6 +36,8 @@ CHANGED_FIELDS = (
     "ready_at",
     "next_try_at",
     "resources",
+    "cpu_millis_requested",
+    "memory_bytes_requested",
     "finished_at",
     "cause",
 )
@@ -112,9 +115,9 @@ class Execution:
             phase=ReplicaPhase.ASSIGNED if action.node else ReplicaPhase.PENDING,
             reason="Assigned" if action.node else "Unplaceable",
             waiting=action.waiting,
-            resources=_stored(action.resources),
             created_at=self._now,
         )
+        _ask_for(replica, action.resources)
         self._created.append(replica)
         job = self._job(JobOperation.START, action, replica) if action.node else None
         self._record(action, revision, replica, job)
@@ -126,9 +129,11 @@ class Execution:
         if action.node is not None:
             replica.node_id, replica.phase = action.node, ReplicaPhase.ASSIGNED
             replica.reason = "Assigned"
+            _ask_for(replica, action.resources)
             job = self._job(JobOperation.START, action, replica)
         self._changed.append(replica)
-        self._record(action, replica.revision, replica, job)
+        if action.is_news:
+            self._record(action, replica.revision, replica, job)
 
     def _stop(self, action: core.StopReplica) -> None:
         replica = self._replicas[action.replica]
@@ -148,7 +153,9 @@ class Execution:
 
     def _update(self, action: core.UpdateReplica) -> None:
         replica = self._replicas[action.replica]
-        replica.resources = _stored(action.resources)
+        before = snapshots.reserved_for(replica)
+        _ask_for(replica, action.resources, at_least=before)
+        replica.waiting = ""
         self._changed.append(replica)
         job = self._job(JobOperation.UPDATE, action, replica)
         self._record(action, replica.revision, replica, job)
@@ -240,6 +247,10 @@ class Execution:
         Job.objects.bulk_create(self.jobs)
 
 
-def _stored(resources: Resources) -> dict[str, int]:
-    """Return resources as a replica row keeps them: only what is set."""
-    return {name: value for name, value in asdict(resources).items() if value is not None}
+def _ask_for(replica: Replica, resources: Resources, *, at_least: Amounts = NOTHING) -> None:
+    """Set the resources of a row, as it keeps them (only what is set), and what they reserve."""
+    stored = {name: value for name, value in asdict(resources).items() if value is not None}
+    replica.resources = stored
+    reserved = resources.requested.at_least(at_least)
+    replica.cpu_millis_requested = reserved.cpu_millis
+    replica.memory_bytes_requested = reserved.memory_bytes

@@ -22,6 +22,7 @@ from orchestrator.operations import (
     job_results,
     mail,
     nodes,
+    waiting,
 )
 from worker import protocol
 from worker.envelope import Refused
@@ -41,9 +42,10 @@ _ALARMING = frozenset(
 
 @dataclass(slots=True)
 class Ingested:
-    """What a report changed: deployments that are owed a pass."""
+    """What a report changed: deployments that are owed a pass; whether a node has more room."""
 
     deployments: set[int] = field(default_factory=set)
+    freed: bool = False
     stale: bool = False
 
 
@@ -62,12 +64,14 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
             row = known.get(status.uid)
             if row is not None:
                 _take(row, status, report, now, written, result)
-        job_results.take(report, now=now)
+        result.freed |= job_results.take(report, now=now)
         if report.full:
             inventory.compare(node, report, known, now=now)
         draining.finish(node, now=now)
         Event.objects.bulk_create(written)
         _owe_a_pass(result.deployments, written)
+        if result.freed:
+            waiting.wake()
     return result
 
 
@@ -105,7 +109,9 @@ def _take(
     if older or status.epoch != row.epoch:
         return
     before = (row.phase, row.ready, row.reason, row.restarts)
+    was_gone = ReplicaPhase(row.phase).is_gone
     _copy(row, status, now)
+    result.freed |= ReplicaPhase(row.phase).is_gone and not was_gone
     row.report_boot, row.report_sequence = report.boot, report.sequence
     row.save()
     after = (row.phase, row.ready, row.reason, row.restarts)

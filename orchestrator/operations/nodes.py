@@ -6,12 +6,11 @@ from datetime import datetime
 from functools import partial
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
 from orchestrator.core.wording import count
 from orchestrator.models import Deployment, Job, Node, NodeIdentity, Replica
-from orchestrator.operations import announce, dispatch, events
+from orchestrator.operations import announce, dispatch, events, waiting
 from orchestrator.operations.events import Act, Change
 from worker import protocol
 
@@ -45,7 +44,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         ).save()
         node.save()
         announce.changed(announce.node_topic(node.name))
-        _wake_waiting()
+        waiting.wake()
     if report.boot < node.boot:
         return None
     if report.boot > node.boot:
@@ -73,7 +72,7 @@ def welcome(node: Node, *, now: datetime) -> None:
         message += "; of what was replaced meanwhile, one of the two stops"
     events.about_node(node.name, reason="NodeReady", message=message, now=now).save()
     owe_passes(node)
-    _wake_waiting()
+    waiting.wake()
 
 
 def forget(name: str, change: Change) -> None:
@@ -136,31 +135,23 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
             events.done_by(change, event, act).save()
             if not cordoned:
                 owe_passes(node)
-                _wake_waiting()
+                waiting.wake()
         return node
 
 
 def _describe(node: Node, facts: protocol.NodeFacts) -> None:
-    described = (dict(facts.labels), list(facts.runtimes))
-    if (node.labels, node.runtimes) != described:
-        _wake_waiting()
-    node.labels, node.runtimes = described
-    node.notes = list(facts.notes)
+    before = (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes)
+    node.labels, node.runtimes = dict(facts.labels), list(facts.runtimes)
     node.cpu_millis, node.memory_bytes = facts.cpu_millis, facts.memory_bytes
+    if before != (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes):
+        waiting.wake()
+    node.notes = list(facts.notes)
     node.release, node.address = facts.release, facts.address
 
 
 def owe_passes(node: Node) -> None:
     """Owe a pass to every deployment that has a replica on the node."""
-    _owe(Replica.objects.filter(node=node).exclude(phase__in=GONE_PHASES))
-
-
-def _wake_waiting() -> None:
-    """Owe a pass to every deployment with a replica that waits for a node."""
-    _owe(Replica.objects.filter(phase=ReplicaPhase.PENDING))
-
-
-def _owe(replicas: QuerySet[Replica]) -> None:
-    for pk in sorted(set(replicas.order_by().values_list("deployment_id", flat=True))):
+    there = Replica.objects.filter(node=node).exclude(phase__in=GONE_PHASES).order_by()
+    for pk in sorted(set(there.values_list("deployment_id", flat=True))):
         Deployment.objects.filter(pk=pk).update(settled=False)
         transaction.on_commit(partial(dispatch.nudge, pk))

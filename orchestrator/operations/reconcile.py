@@ -1,7 +1,8 @@
 """One pass for one deployment: lock it, look, ask the planner, save what it says, send the jobs.
 
 The plan is carried out as it stands, in one transaction: replica rows, job rows and events appear
-together or not at all. Messages leave when that is committed.
+together or not at all. Messages leave when that is committed. A plan that takes room on nodes is
+made again while no other pass can take any: what it was made from may be out of date.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from django.db import transaction
 from orchestrator.core.plan import Plan
 from orchestrator.core.planner import make_plan
 from orchestrator.models import Deployment
-from orchestrator.operations import announce, dispatch
+from orchestrator.operations import announce, dispatch, placement_lock
 from orchestrator.operations.carrying_out import Execution
 from orchestrator.queries import snapshots
 
@@ -51,6 +52,9 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
             return Pass(outcome=Outcome.CONFLICT if exists else Outcome.GONE)
         revisions = list(deployment.revisions.order_by("number"))
         plan = make_plan(snapshots.load(deployment, revisions, now=now))
+        if plan.takes_room:
+            placement_lock.take()
+            plan = make_plan(snapshots.load(deployment, revisions, now=now))
         before = _shown(deployment)
         execution = Execution(deployment, revisions, now)
         execution.carry_out(plan.actions)

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.core.lifecycle import LIVE_PHASES, RolloutState
 from orchestrator.manifests import deployment as manifests
+from orchestrator.manifests import placing
 from orchestrator.models import Deployment, Replica, Revision
 from orchestrator.operations.events import Change
 
@@ -57,6 +58,7 @@ def adopt_template(
         number=max(known, default=0) + 1,
         template=template,
         rollout_hash=manifests.rollout_hash(template),
+        repels=bool(placing.rules_of(template).apart_required),
         author=change.actor,
         reason=change.reason or _stated_cause(full),
         is_rollback=is_rollback,

@@ -51,7 +51,7 @@ class Drain:
 def get(name: str, *, now: datetime) -> Drain | None:
     """Return the drain of a node, or what one would do; None when there is no such node.
 
-    Six queries, however many deployments have replicas there.
+    Seven queries, however many deployments have replicas there.
     """
     node = Node.objects.filter(name=name).first()
     if node is None:

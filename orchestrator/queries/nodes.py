@@ -8,7 +8,9 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from orchestrator.core.constraints import Taint
 from orchestrator.core.lifecycle import GONE_PHASES, LIVE_PHASES, ReplicaPhase
+from orchestrator.manifests import placing
 from orchestrator.models import Node
 from orchestrator.queries.rows import Rows
 
@@ -25,6 +27,7 @@ class NodeRecord:
     draining: bool
     drained_at: datetime | None
     labels: dict[str, str]
+    taints: tuple[Taint, ...]
     runtimes: tuple[str, ...]
     notes: tuple[str, ...]
     strangers: tuple[str, ...]
@@ -79,7 +82,8 @@ def _record(row: Any) -> NodeRecord:
         cordoned=row.cordoned,
         draining=row.draining,
         drained_at=row.drained_at if row.draining else None,
-        labels=row.labels,
+        labels=row.all_labels,
+        taints=tuple(placing.taint_of(taint) for taint in row.taints),
         runtimes=tuple(row.runtimes),
         notes=tuple(row.notes),
         strangers=tuple(row.strangers),

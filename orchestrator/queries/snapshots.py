@@ -4,54 +4,89 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, Q, Sum
 
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.snapshot import (
+    NeighbourView,
     NodeView,
     ReplicaView,
     RevisionView,
     RolloutView,
     Snapshot,
 )
-from orchestrator.core.spec import Resources
+from orchestrator.core.spec import NOTHING, Amounts, Resources
 from orchestrator.manifests import deployment as manifests
+from orchestrator.manifests import placing
 from orchestrator.models import Deployment, Node, Replica, Revision
+
+FAILURES_COUNT_FOR = timedelta(minutes=10)
 
 
 def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime) -> Snapshot:
-    """Return everything the planner may look at for one deployment (3 queries).
+    """Return everything the planner may look at for one deployment (at most 6 queries).
 
     `revisions` are all of the deployment's, in the order of their numbers.
     """
-    replicas = deployment.replica_set.exclude(phase__in=GONE_PHASES).defer("log_tail")
-    return _snapshot(deployment, revisions, replicas, nodes(), now)
+    views = tuple(_revision(revision) for revision in revisions)
+    images = {row.pk: view.image for row, view in zip(revisions, views, strict=True)}
+    return _snapshot(
+        deployment,
+        views,
+        _replicas(
+            deployment.replica_set.exclude(phase__in=GONE_PHASES).defer("log_tail"),
+            {revision.pk: revision.number for revision in revisions},
+        ),
+        _nodes(_history(deployment, images, now)),
+        _neighbours(deployment, everyone=any(v.rules.look_at_replicas for v in views)),
+        now,
+    )
 
 
 def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapshot]:
-    """Return the snapshots of many deployments, in their order (5 queries)."""
-    wanted, everywhere = list(deployments), nodes()
+    """Return the snapshots of many deployments, in their order, without what nodes have seen.
+
+    6 queries, and 2 more for each deployment with rules about who runs beside it.
+    """
+    wanted, everywhere = list(deployments), _nodes({})
     revisions: dict[int, list[Revision]] = defaultdict(list)
     for revision in Revision.objects.filter(deployment__in=wanted).order_by("number"):
         revisions[revision.deployment_id].append(revision)
     replicas: dict[int, list[Replica]] = defaultdict(list)
-    rows = Replica.objects.filter(deployment__in=wanted).exclude(phase__in=GONE_PHASES)
-    for replica in rows.defer("log_tail"):
+    rows = Replica.objects.exclude(phase__in=GONE_PHASES).order_by()
+    for replica in rows.filter(deployment__in=wanted).defer("log_tail"):
         replicas[replica.deployment_id].append(replica)
-    return [
-        _snapshot(deployment, revisions[deployment.pk], replicas[deployment.pk], everywhere, now)
-        for deployment in wanted
-    ]
+    repelling = rows.filter(revision__repels=True).exclude(node=None)
+    choosy = set(repelling.values_list("deployment__namespace__name", flat=True).distinct())
+    found = []
+    for deployment in wanted:
+        own = revisions[deployment.pk]
+        views = tuple(_revision(revision) for revision in own)
+        everyone = any(view.rules.look_at_replicas for view in views)
+        looks = everyone or deployment.namespace_id in choosy
+        found.append(
+            _snapshot(
+                deployment,
+                views,
+                _replicas(replicas[deployment.pk], {row.pk: row.number for row in own}),
+                everywhere,
+                _neighbours(deployment, everyone=everyone) if looks else (),
+                now,
+            )
+        )
+    return found
 
 
 def _snapshot(
     deployment: Deployment,
-    revisions: Sequence[Revision],
-    replicas: Iterable[Replica],
-    everywhere: tuple[NodeView, ...],
+    revisions: tuple[RevisionView, ...],
+    replicas: tuple[ReplicaView, ...],
+    nodes: tuple[NodeView, ...],
+    neighbours: tuple[NeighbourView, ...],
     now: datetime,
 ) -> Snapshot:
     return Snapshot(
@@ -61,9 +96,10 @@ def _snapshot(
         current=deployment.revision,
         deleting=deployment.deleting,
         rollout=rollout_of(deployment),
-        revisions=tuple(_revision(revision) for revision in revisions),
-        replicas=_replicas(replicas, {revision.pk: revision.number for revision in revisions}),
-        nodes=everywhere,
+        revisions=revisions,
+        replicas=replicas,
+        nodes=nodes,
+        neighbours=neighbours,
     )
 
 
@@ -81,23 +117,10 @@ def rollout_of(deployment: Deployment) -> RolloutView:
     )
 
 
-def nodes() -> tuple[NodeView, ...]:
-    """Return every node with the number of replicas it carries (2 queries)."""
-    placed = Replica.objects.exclude(phase__in=GONE_PHASES).exclude(node=None).order_by()
-    carried = dict(placed.values_list("node_id").annotate(Count("pk")))
-    return tuple(
-        NodeView(
-            name=node.name,
-            state=NodeState(node.state),
-            cordoned=node.cordoned,
-            draining=node.draining,
-            drain_until=node.drain_until if node.draining else None,
-            lost_at=node.lost_at,
-            labels=tuple(sorted(node.labels.items())),
-            runtimes=tuple(node.runtimes),
-            replicas=carried.get(node.name, 0),
-        )
-        for node in Node.objects.order_by("name")
+def reserved_for(replica: Replica) -> Amounts:
+    """Return what a node keeps free for a replica."""
+    return Amounts(
+        cpu_millis=replica.cpu_millis_requested, memory_bytes=replica.memory_bytes_requested
     )
 
 
@@ -114,6 +137,8 @@ def _revision(revision: Revision) -> RevisionView:
         resources=manifests.resources_of(template),
         runtime_class=manifests.runtime_class_of(template),
         node_selector=manifests.node_selector_of(template),
+        labels=manifests.labels_of(template),
+        rules=placing.rules_of(template),
         image=manifests.image_of(template),
         completed=revision.completed_at is not None,
         is_rollback=revision.is_rollback,
@@ -134,6 +159,7 @@ def _replicas(rows: Iterable[Replica], numbers: Mapping[int, int]) -> tuple[Repl
             restarts=row.restarts,
             deletion_cost=row.deletion_cost,
             resources=resources_from(row.resources),
+            reserved=reserved_for(row),
             update_failed=row.update_failed,
             waiting=row.waiting,
             created_at=row.created_at,
@@ -141,3 +167,93 @@ def _replicas(rows: Iterable[Replica], numbers: Mapping[int, int]) -> tuple[Repl
         for row in rows
     )
     return tuple(sorted(views, key=lambda view: (view.revision, view.slot, view.uid)))
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What a node has seen of one deployment, gone replicas included."""
+
+    failures: int = 0
+    images: frozenset[str] = frozenset()
+
+
+_NO_HISTORY = _History()
+
+
+def _history(
+    deployment: Deployment, images: Mapping[int, str], now: datetime
+) -> dict[str, _History]:
+    """Return by node how many replicas died there lately, and which images have run there."""
+    lately = Q(died_at__gt=now - FAILURES_COUNT_FOR)
+    rows = deployment.replica_set.exclude(node=None).order_by()
+    counted = rows.values_list("node_id", "revision_id").annotate(
+        died=Count("pk", filter=lately), started=Count("started_at")
+    )
+    found: dict[str, _History] = {}
+    for node, revision, died, started in counted:
+        known = found.get(node, _NO_HISTORY)
+        image = {images[revision]} if started else set()
+        found[node] = _History(known.failures + died, known.images | image)
+    return found
+
+
+def _nodes(history: Mapping[str, _History]) -> tuple[NodeView, ...]:
+    """Return every node with what it carries of all deployments."""
+    placed = Replica.objects.exclude(phase__in=GONE_PHASES).exclude(node=None).order_by()
+    sums = placed.values("node_id").annotate(
+        replicas=Count("pk"), cpu=Sum("cpu_millis_requested"), memory=Sum("memory_bytes_requested")
+    )
+    carried = {
+        str(row["node_id"]): (
+            int(row["replicas"]),
+            Amounts(cpu_millis=row["cpu"], memory_bytes=row["memory"]),
+        )
+        for row in sums
+    }
+    return tuple(
+        _node(node, *carried.get(node.name, (0, NOTHING)), history.get(node.name, _NO_HISTORY))
+        for node in Node.objects.order_by("name")
+    )
+
+
+def _node(node: Node, replicas: int, reserved: Amounts, history: _History) -> NodeView:
+    return NodeView(
+        name=node.name,
+        state=NodeState(node.state),
+        cordoned=node.cordoned,
+        draining=node.draining,
+        drain_until=node.drain_until if node.draining else None,
+        lost_at=node.lost_at,
+        labels=tuple(sorted(node.all_labels.items())),
+        taints=tuple(placing.taint_of(taint) for taint in node.taints),
+        runtimes=tuple(node.runtimes),
+        replicas=replicas,
+        capacity=Amounts(cpu_millis=node.cpu_millis, memory_bytes=node.memory_bytes),
+        reserved=reserved,
+        failures=history.failures,
+        images=history.images,
+    )
+
+
+def _neighbours(deployment: Deployment, *, everyone: bool) -> tuple[NeighbourView, ...]:
+    """Return the namespace's other replicas: all, or those that want to be apart from somebody."""
+    rows = Replica.objects.exclude(phase__in=GONE_PHASES).exclude(node=None).order_by()
+    rows = rows.filter(deployment__namespace__name=deployment.namespace_id)
+    rows = rows.exclude(deployment=deployment)
+    if not everyone:
+        rows = rows.filter(revision__repels=True)
+    leaving = Count("pk", filter=Q(phase=ReplicaPhase.STOPPING))
+    groups = list(
+        rows.values_list("node_id", "revision_id").annotate(every=Count("pk"), leaving=leaving)
+    )
+    revisions = Revision.objects.in_bulk({revision for _, revision, _, _ in groups})
+    return tuple(
+        NeighbourView(
+            node=node,
+            labels=manifests.labels_of(revisions[revision].template),
+            live=every - gone,
+            leaving=gone,
+            apart=placing.rules_of(revisions[revision].template).apart_required,
+        )
+        for node, revision, every, gone in sorted(groups)
+    )

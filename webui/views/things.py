@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.announce import deployment_topic
-from orchestrator.queries import drains, events, jobs, joining, nodes, replicas
+from orchestrator.queries import drains, events, jobs, joining, nodes, replicas, waiting
 from webui import presenters
 from webui.pages import found, page, paged, show, wanted
 
@@ -24,6 +24,7 @@ def replica(request: HttpRequest, uid: str) -> HttpResponse:
     context = {
         "replica": record,
         "look": presenters.of_replica(record),
+        "explanation": waiting.explanation(uid, now=timezone.now()),
         "kept": source.kept if source is not None else "",
         "jobs": jobs.select({"replica": uid})[:BESIDE],
         "events": events.select({"replica": uid})[:30],

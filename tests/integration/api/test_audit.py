@@ -16,6 +16,7 @@ from tests.integration.api.test_records import report, run_passes
 from tests.integration.conftest import client_of
 from worker import protocol
 
+TAINT = {"key": "gpu", "effect": "NoSchedule"}
 FIELDS = ("verb", "kind", "name", "before", "after")
 
 
@@ -81,14 +82,18 @@ def test_acts_on_nodes_and_replicas(web: APIClient):
     uid = web.get("/api/v1/replicas/").json()["results"][0]["uid"]
     post(web, "/api/v1/nodes/n1/cordon/")
     post(web, "/api/v1/nodes/n1/uncordon/")
+    send(web, "PATCH", "/api/v1/nodes/n1/", {"labels": {"zone": "a"}, "taints": [TAINT]})
+    send(web, "PATCH", "/api/v1/nodes/n1/", {"labels": {"zone": "a"}, "taints": [TAINT]})
     post(web, f"/api/v1/replicas/{uid}/retry/")
     web.delete(f"/api/v1/replicas/{uid}/")
 
-    assert [act[:3] for act in acts()] == [
-        ("cordon", "node", "n1"),
-        ("uncordon", "node", "n1"),
-        ("retry", "replica", uid),
-        ("replace", "replica", uid),
+    assert acts() == [
+        ("cordon", "node", "n1", "", ""),
+        ("uncordon", "node", "n1", "", ""),
+        ("label", "node", "n1", "", "zone=a"),
+        ("taint", "node", "n1", "", "gpu:NoSchedule"),
+        ("retry", "replica", uid, "", ""),
+        ("replace", "replica", uid, "", ""),
     ]
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from orchestrator.manifests.manifest import parse
-from orchestrator.models import Deployment
+from orchestrator.models import Deployment, Node
 from tests.cluster import manifest
+from tests.factories import NOW
 from tests.integration.api.requests import WEB, apply, post, send
 
 KINDS = ["application/yaml", "application/json", "text/plain"]
@@ -89,6 +90,16 @@ def test_strange_words_are_taken_or_refused(api: APIClient, verb: str, body):
     apply(api, manifest())
 
     assert post(api, f"{WEB}{verb}/", body).status_code in {200, 400, 404, 409}
+
+
+@fuzzed
+@given(change=VALUES | st.fixed_dictionaries({"labels": VALUES, "taints": VALUES}))
+def test_a_strange_change_of_a_node_is_taken_or_refused(api: APIClient, change):
+    Node.objects.get_or_create(name="n1", defaults={"joined_at": NOW, "seen_at": NOW})
+
+    answer = send(api, "PATCH", "/api/v1/nodes/n1/", change)
+
+    assert answer.status_code in {200, 400, 409, 422}
 
 
 @pytest.mark.parametrize("text", ['"a\\0b"', '"\\ud800"', '"\\u0000"', '"\\x07"'])

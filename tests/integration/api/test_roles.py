@@ -62,7 +62,7 @@ def test_only_nodes_and_users_are_for_admins():
     seen = {name for name, access in rows if access.look is Role.ADMIN}
     own = {name for name, access in rows if access.change is Role.VIEWER}
 
-    on_nodes = {"node-cordon", "node-uncordon", "node-drain", "node-forget", "join-tokens"}
+    on_nodes = {"node", "node-cordon", "node-uncordon", "node-drain", "node-forget", "join-tokens"}
     assert changed == {*on_nodes, *users}
     assert seen == {"join-tokens", *users}
     assert own == {"tokens", "token"}

@@ -51,7 +51,7 @@ def api(monkeypatch, tmp_path) -> Iterator[Api]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815, names http.server looks for
+        do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815, names http.server looks for
 
         def log_message(self, *_: object) -> None:
             """Stay quiet."""

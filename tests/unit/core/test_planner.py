@@ -17,7 +17,7 @@ from orchestrator.core.plan import (
     UpdateReplica,
 )
 from orchestrator.core.planner import make_plan
-from orchestrator.core.spec import OnFailure, Resources
+from orchestrator.core.spec import NO_RESOURCES, OnFailure, Resources
 from tests.factories import (
     NOW,
     a_node,
@@ -178,6 +178,8 @@ def test_what_a_replica_waits_for_is_renewed_only_when_it_changes():
         _with_replicas(*some_replicas(2), waiting), nodes=(a_node("a", cordoned=True),)
     )
 
+    why = "no node fits: a is cordoned; it would fit on a if it was uncordoned"
+
     (action,) = make_plan(snapshot).actions
     renewed = replace(
         snapshot, replicas=(*some_replicas(2), replace(waiting, waiting=action.waiting))
@@ -186,9 +188,10 @@ def test_what_a_replica_waits_for_is_renewed_only_when_it_changes():
     assert action == AssignReplica(
         replica="w",
         node=None,
+        resources=NO_RESOURCES,
         reason=Reason.UNPLACEABLE,
-        message="the replica waits: no node fits: a is cordoned",
-        waiting="no node fits: a is cordoned",
+        message=f"the replica waits: {why}",
+        waiting=why,
     )
     assert make_plan(renewed).actions == ()
 

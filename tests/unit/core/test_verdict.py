@@ -66,7 +66,8 @@ SITUATIONS = [
     pytest.param(
         a_snapshot(nodes=(a_node("a", cordoned=True),)),
         PHASE.PROGRESSING,
-        "0 of 3 updated replicas are available; 3 wait for a node (no node fits: a is cordoned)",
+        "0 of 3 updated replicas are available; 3 wait for a node "
+        "(no node fits: a is cordoned; it would fit on a if it was uncordoned)",
         id="no-node-for-new-ones",
     ),
     pytest.param(
@@ -181,7 +182,8 @@ def test_a_replica_that_waits_is_explained_whether_or_not_the_text_is_new(waitin
     verdict = make_plan(snapshot).verdict
 
     assert verdict.message == (
-        "2 of 3 replicas are available; 1 waits for a node (no node fits: a is cordoned)"
+        "2 of 3 replicas are available; 1 waits for a node "
+        "(no node fits: a is cordoned; it would fit on a if it was uncordoned)"
     )
 
 

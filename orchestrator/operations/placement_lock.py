@@ -1,0 +1,19 @@
+"""One pass at a time hands out room on the nodes, so that no two count on the same."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+# Any number, the same in every process: the first digits of the word in ASCII.
+_KEY = 0x706C616365
+
+
+def take() -> None:
+    """Wait until no other pass places replicas; let go when the transaction ends.
+
+    It is taken after the lock on a deployment and before those on replicas, and its holder waits
+    for nobody. SQLite has a single writer, so a pass there is alone anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_KEY])
