@@ -184,14 +184,17 @@ def is_rolling(record: DeploymentRecord) -> bool:
 
 def slots(record: DeploymentRecord, replicas: Sequence[ReplicaRecord]) -> list[Slot]:
     """Return who fills the wanted places, the new revision's first; squeezed to `MOST_SLOTS`."""
+    ready, failing, coming = _("new and ready"), _("new and failing"), _("new and starting")
+    if not is_rolling(record):
+        ready, failing, coming = _("ready"), _("failing"), _("starting")
     live = [r for r in replicas if ReplicaPhase(r.phase).is_live]
     new = [r for r in live if r.revision == record.revision]
     old = [r for r in live if r.revision != record.revision]
-    found = [Slot(kind="ready", words=_("new and ready")) for r in new if r.ready]
+    found = [Slot(kind="ready", words=ready) for r in new if r.ready]
     bad = [r for r in new if not r.ready and of_replica(r).tone == "bad"]
-    found += [Slot(kind="failing", words=_("new and failing"))] * len(bad)
-    coming = sum(not r.ready for r in new) - len(bad)
-    found += [Slot(kind="coming", words=_("new and starting"))] * coming
+    found += [Slot(kind="failing", words=failing)] * len(bad)
+    others = sum(not r.ready for r in new) - len(bad)
+    found += [Slot(kind="coming", words=coming)] * others
     found += [Slot(kind="old", words=_("old revision"))] * len(old)
     missing = record.desired - len(found)
     found += [Slot(kind="missing", words=_("not there yet"))] * missing

@@ -4,7 +4,18 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
 from webui.login import Login
-from webui.views import account, acts, commands, deployments, editing, frame, logs, overview, things
+from webui.views import (
+    account,
+    acts,
+    commands,
+    deployments,
+    editing,
+    frame,
+    log_stream,
+    logs,
+    overview,
+    things,
+)
 
 app_name = "webui"
 
@@ -30,7 +41,7 @@ urlpatterns = [
     path("deployments/new/", editing.new, name="new"),
     path("deployments/bulk/", acts.bulk, name="bulk"),
     path("deployments/<str:namespace>/<str:name>/", include(_deployment)),
-    path("logs/stream/", logs.stream, name="logs-stream"),
+    path("logs/stream/", log_stream.stream, name="logs-stream"),
     path("replicas/<str:uid>/", things.replica, name="replica"),
     path("replicas/<str:uid>/logs/", logs.replica, name="replica-logs"),
     path("replicas/<str:uid>/run/", commands.run, name="run"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
@@ -47,11 +47,15 @@ class Line:
 
 
 class LogReader:
-    """One request to a node and the stream its answer comes through."""
+    """One request to a node and the stream its answer comes through.
+
+    `is_broken_off` tells afterwards that the broker went away before the end.
+    """
 
     def __init__(self, source: LogSource, *, tail: int | None, follow: bool) -> None:
         self._source, self._tail, self._follow = source, tail, follow
         self._uid = answer_uid(source.node, uuid.uuid4().hex)
+        self.is_broken_off = False
         self._answer = AnswerStream(f"logs:{self._uid}")
 
     async def begin(self) -> Entries:
@@ -65,13 +69,13 @@ class LogReader:
         try:
             return await self._begin()
         except (RedisError, OSError):
-            await self._answer.forget()
+            await asyncio.shield(self._answer.forget())
             raise BrokerDown from None
         except BaseException:
-            await self._answer.forget()
+            await asyncio.shield(self._answer.forget())
             raise
 
-    async def lines(self, entries: Entries) -> AsyncIterator[Line]:
+    async def lines(self, entries: Entries) -> AsyncGenerator[Line, None]:
         """Yield every line until the end of the log, or until nobody wants more."""
         try:
             while True:
@@ -88,6 +92,7 @@ class LogReader:
                     yield _note("the node stopped answering; lines may be missing")
                     return
         except (RedisError, OSError):
+            self.is_broken_off = True
             yield _note("the broker does not answer any more; the log ends here")
         finally:
             await asyncio.shield(self._answer.forget())

@@ -55,10 +55,14 @@ class ReplicaRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSource:
-    """Where the log of a replica is: on a live node, or what was kept of its latest death."""
+    """Where the log of a replica is: on a live node, or what was kept of its latest death.
+
+    `run` names the container; a restarted replica has another.
+    """
 
     uid: str
     node: str
+    run: str
     is_live: bool
     kept: str
     died_at: datetime | None
@@ -95,6 +99,7 @@ def log_sources(uids: Sequence[str]) -> list[LogSource]:
         LogSource(
             uid=row.uid,
             node=row.node_id or "",
+            run=row.container_id,
             is_live=row.phase not in GONE_PHASES and row.node_id is not None,
             kept=row.log_tail,
             died_at=row.died_at,

@@ -129,6 +129,39 @@ def test_a_log_is_followed_and_stops_at_a_scroll(open_as: OpenAs, site: Site) ->
     assert all("ERROR" in text for text in page.locator("#log p").all_inner_texts())
 
 
+def test_a_followed_log_misses_nothing_and_repeats_nothing(open_as: OpenAs, site: Site) -> None:
+    site.stack.run("apply", "-f", "-", "--wait", text=CHATTY.replace("chatty", "counting"))
+    page = open_as(Look())
+    # What comes between the page and its stream would be lost if that began with the next line.
+    page.route("**/logs/stream/**", lambda route: (time.sleep(1), route.continue_()))
+    page.goto(site.url("/deployments/default/counting/logs/"))
+    lines = page.locator("#log p")
+    expect(lines.nth(lines.count() + 80)).to_be_attached(timeout=15_000)
+    site.stack.kill("uvicorn")
+    expect(page.locator("#log-state")).to_have_text("Following", timeout=20_000)
+    site.stack.run("scale", "deployment/counting", "--replicas", "3")
+    expect(page.locator("#log .from").get_by_text(_newest(site, "counting")).first).to_be_attached(
+        timeout=20_000
+    )
+    told: dict[str, list[int]] = {}
+    for text in page.locator("#log p:not(.note)").all_text_contents():
+        source, word, number = text.split()
+        if word == "line":
+            told.setdefault(source, []).append(int(number))
+    assert len(told) == 3
+    for numbers in told.values():
+        assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+def _newest(site: Site, name: str) -> str:
+    rows = site.stack.wait_for(
+        lambda: (
+            (rows := [row for row in site.stack.ready() if row["deployment"] == name])[2:] and rows
+        )
+    )
+    return max(rows, key=lambda row: row["created_at"])["uid"][:6]
+
+
 CHATTY = """
 apiVersion: apps/v1
 kind: Deployment

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from django.contrib.auth.models import Group, User
 from django.utils import timezone, translation
 from rest_framework.test import APIClient
@@ -13,6 +15,8 @@ from orchestrator.operations import namespaces, tokens, transport
 from orchestrator.operations.accounts import Role
 from tests import broker
 from tests import cluster as clusters
+from worker import protocol
+from worker.log_stream import LogStreams
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +44,44 @@ def replica(cluster: clusters.Cluster) -> Replica:
 def cluster(transactional_db: None, tmp_path: Path) -> Iterator[clusters.Cluster]:
     with clusters.running(tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def container(cluster: clusters.Cluster, replica: Replica) -> str:
+    """The replica's container, which has said three lines."""
+    name = cluster.container_of(replica)
+    for number in range(3):
+        cluster.runtime.print_line(name, f"line {number}")
+    return name
+
+
+@pytest.fixture
+def logs_of_node(
+    cluster: clusters.Cluster, broker_url: str, settings, monkeypatch
+) -> Iterator[None]:
+    """The node's own log streams, reached without Celery."""
+    settings.REDIS_URL = broker_url
+    connections: list[redis.Redis] = []
+
+    def connect() -> redis.Redis:
+        connections.append(redis.Redis.from_url(broker_url))
+        return connections[-1]
+
+    streams = LogStreams(cluster.node.agent, connect)
+
+    def publish(task: str, queue: str, arguments: dict) -> bool:
+        assert (task, queue) == (protocol.STREAM_LOGS_TASK, "node.n1")
+        streams.begin(protocol.from_wire(protocol.LogRequest, arguments["request"]))
+        return True
+
+    monkeypatch.setattr("orchestrator.operations.log_requests.publish", publish)
+    monkeypatch.setattr("worker.log_stream.WANTED_CHECK_SECONDS", 0.05)
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("logs"):
+            thread.join(10)
+    for connection in connections:
+        connection.close()
 
 
 @pytest.fixture

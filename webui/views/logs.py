@@ -1,27 +1,23 @@
-"""Logs: merged over replicas, filtered on the server, followed, kept ones of dead runs, download.
+"""Logs: merged over replicas, filtered on the server, kept ones of dead runs, download.
 
-Lines are ordered by the engines' time stamps. Without scripts a page shows the latest lines; with
-them `stream` goes on with those to come.
+Lines are ordered by the engines' time stamps. A page shows the latest lines; with scripts
+`log_stream` goes on with those to come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-import json
 import re
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.utils.translation import gettext as _
+from django.http import HttpRequest, HttpResponse
 
-from orchestrator.operations.access import why_not
-from orchestrator.operations.connections import borrowed
 from orchestrator.operations.log_reader import BrokerDown, Line, LogReader, NodeRefused, NodeSilent
 from orchestrator.queries import replicas
 from orchestrator.queries.replicas import LogSource
@@ -84,9 +80,11 @@ def deployment(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     record = find(namespace, name)
     rows = replicas.select({"namespace": namespace, "deployment": name})[:MOST_REPLICAS]
     chosen = [row.uid for row in rows if row.uid in request.GET.getlist("replica")]
+    subject = {"replica": chosen} if chosen else {"namespace": namespace, "deployment": name}
     context = {
         **frame_of("logs", record),
         "choices": rows,
+        "subject": urlencode(subject, doseq=True),
         **_shown(request, chosen or [row.uid for row in rows], chosen),
     }
     return _answer(request, "deployment_logs", context, f"{name}.log")
@@ -99,6 +97,7 @@ def replica(request: HttpRequest, uid: str) -> HttpResponse:
     context = {
         "replica": record,
         "look": presenters.of_replica(record),
+        "subject": urlencode({"replica": uid}),
         **_shown(request, [uid], [uid]),
     }
     return _answer(request, "replica_logs", context, f"{uid}.log")
@@ -110,7 +109,7 @@ def _answer(
     if "download" not in request.GET:
         return show(request, template, context, topics="")
     lines: Sequence[LogLine] = context["lines"]  # type: ignore[assignment]
-    text = "".join(f"{_stamp(line.at)} {line.source} {line.text}\n" for line in lines)
+    text = "".join(f"{stamp(line.at)} {line.source} {line.text}\n" for line in lines)
     answer = HttpResponse(text, content_type="text/plain; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
@@ -137,7 +136,6 @@ def _shown(request: HttpRequest, uids: list[str], chosen: list[str]) -> dict[str
         "moment": moment,
         "around": _around(request),
         "chosen": chosen,
-        "uids": uids,
     }
 
 
@@ -169,12 +167,17 @@ def _window(lines: list[LogLine], moment: datetime | None) -> list[LogLine]:
 
 def _kept(source: LogSource) -> list[LogLine]:
     """Return what was kept of a replica's latest death."""
-    return [_line(source.uid, Line(text=text, at=None)) for text in source.kept.splitlines()]
+    return [line_of(source.uid, Line(text=text, at=None)) for text in source.kept.splitlines()]
+
+
+def tail_of(sources: int, most: int = LINES) -> int:
+    """Return how many lines to read of each of several logs."""
+    return max(20, most // max(1, sources))
 
 
 async def _latest(sources: Sequence[LogSource], most: int) -> tuple[list[LogLine], list[str]]:
     """Return the latest lines of several replicas in the order of time, and what went wrong."""
-    each = max(20, most // max(1, len(sources)))
+    each = tail_of(len(sources), most)
     found = await asyncio.gather(*(_read(source, each) for source in sources))
     lines = heapq.merge(*(lines for lines, _note in found), key=_when)
     return list(lines), [note for _lines, note in found if note]
@@ -188,63 +191,11 @@ async def _read(source: LogSource, tail: int) -> tuple[list[LogLine], str]:
         first = await reader.begin()
     except (BrokerDown, NodeRefused, NodeSilent) as error:
         return [], f"{source.uid}: {error}"
-    return [_line(source.uid, line) async for line in reader.lines(first)], ""
+    return [line_of(source.uid, line) async for line in reader.lines(first)], ""
 
 
-async def stream(request: HttpRequest) -> HttpResponseBase:
-    """Go on with new lines of some replicas, a JSON object a line, until the reader leaves."""
-    sources, wish, refused = await borrowed(_wish, request)
-    if refused:
-        return HttpResponse(refused, status=403, content_type="text/plain; charset=utf-8")
-    headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-    return StreamingHttpResponse(
-        _follow(sources, wish), content_type="application/x-ndjson", headers=headers
-    )
-
-
-def _wish(request: HttpRequest) -> tuple[list[LogSource], Filter, str]:
-    user = getattr(request, "user", AnonymousUser())
-    if refused := why_not(user, "replica-logs", "GET"):
-        return [], Filter(), refused
-    uids = request.GET.getlist("replica")[:MOST_REPLICAS]
-    wish = Filter.read(request.GET.get("q", ""), request.GET.get("level", ""))
-    found = replicas.log_sources([uid for uid in uids if "\x00" not in uid])
-    return [source for source in found if source.is_live], wish, ""
-
-
-async def _follow(sources: Sequence[LogSource], wish: Filter) -> AsyncIterator[bytes]:
-    inbox: asyncio.Queue[LogLine] = asyncio.Queue(1000)
-    tasks = [asyncio.create_task(_pump(source, inbox)) for source in sources]
-    yield b"\n"
-    try:
-        while True:
-            try:
-                line = await asyncio.wait_for(inbox.get(), 10)
-            except TimeoutError:
-                yield b"\n"
-                continue
-            if wish.keeps(line):
-                yield _json(line)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _pump(source: LogSource, inbox: asyncio.Queue[LogLine]) -> None:
-    reader = LogReader(source, tail=0, follow=True)
-    try:
-        first = await reader.begin()
-    except (BrokerDown, NodeRefused, NodeSilent) as error:
-        await inbox.put(_line(source.uid, Line(text=str(error), is_note=True)))
-        return
-    async for line in reader.lines(first):
-        await inbox.put(_line(source.uid, line))
-    ended = Line(text=_("this run has ended"), is_note=True)
-    await inbox.put(_line(source.uid, ended))
-
-
-def _line(uid: str, line: Line) -> LogLine:
+def line_of(uid: str, line: Line) -> LogLine:
+    """Return a line of a replica's log as a page shows it."""
     text = _ANSI.sub("", line.text)
     at = datetime.fromtimestamp(line.at, tz=UTC) if line.at is not None else None
     level = ""
@@ -261,15 +212,6 @@ def _when(line: LogLine) -> datetime:
     return line.at or datetime.min.replace(tzinfo=UTC)
 
 
-def _stamp(at: datetime | None) -> str:
+def stamp(at: datetime | None) -> str:
+    """Return a moment for machines, "-" when there is none."""
     return at.isoformat(timespec="milliseconds") if at is not None else "-"
-
-
-def _json(line: LogLine) -> bytes:
-    told = {
-        "source": line.source,
-        "text": line.text,
-        "at": _stamp(line.at),
-        "level": line.level,
-    }
-    return json.dumps(told, ensure_ascii=False).encode() + b"\n"

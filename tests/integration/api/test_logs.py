@@ -16,39 +16,6 @@ from orchestrator.operations.accounts import Role
 from orchestrator.operations.answer_stream import AnswerStream
 from tests.cluster import Cluster
 from tests.integration.conftest import client_of
-from worker import protocol
-from worker.log_stream import LogStreams
-
-
-@pytest.fixture
-def container(cluster: Cluster, replica: Replica) -> str:
-    name = cluster.container_of(replica)
-    for number in range(3):
-        cluster.runtime.print_line(name, f"line {number}")
-    return name
-
-
-@pytest.fixture
-def node(cluster: Cluster, broker_url: str, settings, monkeypatch) -> None:
-    """The node's own log streams, reached without Celery."""
-    settings.REDIS_URL = broker_url
-    connections: list[redis.Redis] = []
-
-    def connect() -> redis.Redis:
-        connections.append(redis.Redis.from_url(broker_url))
-        return connections[-1]
-
-    streams = LogStreams(cluster.node.agent, connect)
-
-    def publish(task: str, queue: str, arguments: dict) -> bool:
-        assert (task, queue) == (protocol.STREAM_LOGS_TASK, "node.n1")
-        streams.begin(protocol.from_wire(protocol.LogRequest, arguments["request"]))
-        return True
-
-    monkeypatch.setattr("orchestrator.operations.log_requests.publish", publish)
-    yield
-    for connection in connections:
-        connection.close()
 
 
 def read(
@@ -75,7 +42,7 @@ def read(
     return async_to_sync(ask)()
 
 
-@pytest.mark.usefixtures("node", "container")
+@pytest.mark.usefixtures("logs_of_node", "container")
 @pytest.mark.parametrize(
     ("query", "numbers"), [("", [0, 1, 2]), ("?tail=2", [1, 2]), ("?tail=all", [0, 1, 2])]
 )
@@ -83,7 +50,7 @@ def test_the_latest_lines_of_a_live_replica(replica: Replica, query: str, number
     assert read(replica.uid, query) == (200, [f"line {number}" for number in numbers])
 
 
-@pytest.mark.usefixtures("node")
+@pytest.mark.usefixtures("logs_of_node")
 def test_following_goes_on_until_the_reader_leaves(
     cluster: Cluster, replica: Replica, container: str, broker_url: str
 ):
@@ -100,14 +67,14 @@ def test_following_goes_on_until_the_reader_leaves(
         assert not client.keys("logs:*:wanted")
 
 
-@pytest.mark.usefixtures("node")
+@pytest.mark.usefixtures("logs_of_node")
 def test_following_ends_with_the_container(cluster: Cluster, replica: Replica, container: str):
     cluster.runtime.die(container)
 
     assert read(replica.uid, "?follow=true") == (200, ["line 0", "line 1", "line 2"])
 
 
-@pytest.mark.usefixtures("node", "container")
+@pytest.mark.usefixtures("logs_of_node", "container")
 def test_a_node_that_does_not_have_it_says_so(cluster: Cluster, replica: Replica, monkeypatch):
     monkeypatch.setattr(cluster.node.agent, "runtime_of", lambda _: None)
 
@@ -118,7 +85,7 @@ def test_a_node_that_does_not_have_it_says_so(cluster: Cluster, replica: Replica
 
 
 @pytest.mark.parametrize("query", ["", "?follow=true"])
-@pytest.mark.usefixtures("node")
+@pytest.mark.usefixtures("logs_of_node")
 def test_a_node_that_does_not_answer_is_named(replica: Replica, monkeypatch, query: str):
     monkeypatch.setattr("orchestrator.operations.log_requests.publish", lambda *_: True)
     monkeypatch.setattr(log_reader, "FIRST_ANSWER_SECONDS", 0.1)
@@ -159,7 +126,9 @@ def test_nothing_was_kept_of_a_run_that_never_ended(replica: Replica):
     assert "no earlier run" in problem["detail"]
 
 
-def test_the_broker_may_vanish_while_reading(replica: Replica, container: str, node, monkeypatch):
+def test_the_broker_may_vanish_while_reading(
+    replica: Replica, container: str, logs_of_node, monkeypatch
+):
     async def lost(*_: object) -> None:
         raise redis.ConnectionError
 

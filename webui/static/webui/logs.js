@@ -3,9 +3,12 @@ const pane = document.getElementById("log");
 const more = document.getElementById("log-more");
 const state = document.getElementById("log-state");
 const MOST = 5000;
+const JOIN_MS = 400;
 let following = true;
 let unseen = 0;
 let waiting = [];
+// What each replica's log began with on this connection, until it is joined to what is shown.
+let begins = new Map();
 
 function atEnd() {
   return pane.scrollHeight - pane.scrollTop - pane.clientHeight < 30;
@@ -32,11 +35,40 @@ function show(line) {
   const from = document.createElement("span");
   from.className = "from";
   from.textContent = `${line.source.slice(0, 6)} `;
-  row.append(at, line.at === "-" ? "" : " ", from, line.text);
+  row.append(at, line.at === "-" ? "" : " ", from, line.text.replace(/\r\n?/g, "\n"));
   return row;
 }
 
+function take(line) {
+  if (line.level === "note" || begins.get(line.source) === null) waiting.push(line);
+  else if (begins.has(line.source)) begins.get(line.source).lines.push(line);
+  else begins.set(line.source, { at: Date.now(), lines: [line] });
+}
+
+// A stream begins with the latest lines, so that none is lost; those that are shown are left out.
+function join() {
+  for (const [source, begin] of begins) {
+    if (!begin || Date.now() - begin.at < JOIN_MS) continue;
+    waiting.push(...withoutShown(source, begin.lines));
+    begins.set(source, null);
+  }
+}
+
+function withoutShown(source, lines) {
+  const isIts = (row) => row.querySelector(".from")?.textContent === `${source.slice(0, 6)} `;
+  const rows = [...pane.querySelectorAll("p:not(.note)")].filter(isIts);
+  const shown = rows.map((row) => row.textContent);
+  const texts = lines.map((line) => show(line).textContent);
+  for (let end = texts.length; end > 0 && shown.length; end -= 1) {
+    if (texts[end - 1] !== shown.at(-1)) continue;
+    const many = Math.min(end, shown.length);
+    if (texts.slice(end - many, end).join("\n") === shown.slice(-many).join("\n")) return lines.slice(end);
+  }
+  return lines;
+}
+
 setInterval(() => {
+  join();
   if (!waiting.length) return;
   const fragment = document.createDocumentFragment();
   for (const line of waiting) fragment.append(show(line));
@@ -58,8 +90,13 @@ pane.addEventListener("scroll", () => {
   else following = false;
 });
 more.addEventListener("click", toEnd);
+
 async function follow() {
   const answer = await fetch(pane.dataset.stream);
+  // Whoever may not read it any more is told why by the page itself.
+  if (answer.status === 403) location.reload();
+  if (!answer.ok) throw new Error(answer.statusText);
+  begins = new Map();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   state.textContent = state.dataset.following;
   let rest = "";
@@ -68,7 +105,7 @@ async function follow() {
     if (done) return;
     const lines = (rest + value).split("\n");
     rest = lines.pop();
-    for (const text of lines) if (text) waiting.push(JSON.parse(text));
+    for (const text of lines) if (text) take(JSON.parse(text));
   }
 }
 
