@@ -8,12 +8,15 @@ from django.db import connection
 _KEY = 0x706C616365
 
 
-def take() -> None:
+def take() -> bool:
     """Wait until no other pass places replicas; let go when the transaction ends.
 
-    It is taken after the lock on a deployment and before those on replicas, and its holder waits
-    for nobody. SQLite has a single writer, so a pass there is alone anyway.
+    Return whether another may have placed some since this transaction began: not on SQLite, whose
+    single writer is alone from the begin. The lock is taken after that on a deployment and before
+    those on replicas, and its holder waits for nobody.
     """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_KEY])
+    if connection.vendor != "postgresql":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_KEY])
+    return True

@@ -2,7 +2,7 @@
 
 The plan is carried out as it stands, in one transaction: replica rows, job rows and events appear
 together or not at all. Messages leave when that is committed. A plan that takes room on nodes is
-made again while no other pass can take any: what it was made from may be out of date.
+made again while no other pass can take any, where what it was made from may be out of date.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
             return Pass(outcome=Outcome.CONFLICT if exists else Outcome.GONE)
         revisions = list(deployment.revisions.order_by("number"))
         plan = make_plan(snapshots.load(deployment, revisions, now=now))
-        if plan.takes_room:
-            placement_lock.take()
+        if plan.takes_room and placement_lock.take():
             plan = make_plan(snapshots.load(deployment, revisions, now=now))
         before = _shown(deployment)
         execution = Execution(deployment, revisions, now)
