@@ -41,9 +41,7 @@ def drain(name: str, change: Change, *, deadline_seconds: int | None = None) -> 
         raise DeadlineOutOfRange
     wait = None if deadline_seconds is None else timedelta(seconds=deadline_seconds)
     with transaction.atomic():
-        node = Node.objects.select_for_update(no_key=True).filter(name=name).first()
-        if node is None:
-            raise nodes.NodeNotFound(name)
+        node = nodes.lock(name)
         if not node.draining:
             node.drain_started_at, node.drained_at = change.now, None
         node.cordoned = node.draining = True

@@ -10,9 +10,8 @@ from django.db import transaction
 from orchestrator.manifests.node_change import NodeChange
 from orchestrator.manifests.placing import taint_of
 from orchestrator.models import Node
-from orchestrator.operations import announce, events, waiting
+from orchestrator.operations import announce, events, nodes, waiting
 from orchestrator.operations.events import Act, Change
-from orchestrator.operations.nodes import NodeNotFound
 
 # What rules of Kubernetes manifests rely on; only the node itself knows them.
 ITS_OWN = ("kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch")
@@ -31,9 +30,7 @@ def change_marks(name: str, wanted: NodeChange, change: Change) -> Node:
         LabelFixed: the node reports a label that is to be taken away, or it is always its own.
     """
     with transaction.atomic():
-        node = Node.objects.select_for_update(no_key=True).filter(name=name).first()
-        if node is None:
-            raise NodeNotFound(name)
+        node = nodes.lock(name)
         before = (_worded_labels(node), _worded_taints(node))
         node.given_labels = _labels_after(node, wanted.labels)
         if wanted.taints is not None:

@@ -31,6 +31,18 @@ class NodeAlive(Exception):
         )
 
 
+def lock(name: str) -> Node:
+    """Return the node's row, locked until the transaction ends.
+
+    Raises:
+        NodeNotFound: there is no such node.
+    """
+    node = Node.objects.select_for_update(no_key=True).filter(name=name).first()
+    if node is None:
+        raise NodeNotFound(name)
+    return node
+
+
 def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
     """Take what a report says about its node; None when an earlier boot sent it.
 
@@ -86,9 +98,7 @@ def forget(name: str, change: Change) -> None:
         NodeAlive: it is heard.
     """
     with transaction.atomic():
-        node = Node.objects.select_for_update(no_key=True).filter(name=name).first()
-        if node is None:
-            raise NodeNotFound(name)
+        node = lock(name)
         if node.state == NodeState.READY:
             raise NodeAlive(name)
         owe_passes(node)
@@ -116,9 +126,7 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
         NodeNotFound: there is no such node.
     """
     with transaction.atomic():
-        node = Node.objects.select_for_update(no_key=True).filter(name=name).first()
-        if node is None:
-            raise NodeNotFound(name)
+        node = lock(name)
         if node.cordoned != cordoned:
             node.cordoned = cordoned
             node.draining = node.draining and cordoned
