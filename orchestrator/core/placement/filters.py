@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.core.constraints import TaintEffect, matches, worded
 from orchestrator.core.lifecycle import NodeState
-from orchestrator.core.placement.objections import Effort, Objection
+from orchestrator.core.placement.objections import Effort, Objection, being, having
 from orchestrator.core.snapshot import NodeView, RevisionView
 from orchestrator.core.wording import join
 
@@ -21,9 +21,8 @@ Filter = Callable[[NodeView, NodeLabels, RevisionView], Objection | None]
 def _responds(node: NodeView, _: NodeLabels, __: RevisionView) -> Objection | None:
     if node.state is NodeState.READY:
         return None
-    return Objection(
-        singular=f"is {node.state}",
-        plural=f"are {node.state}",
+    return being(
+        node.state,
         remedy="if it responded",
         effort=Effort.REPAIR,
     )
@@ -31,17 +30,15 @@ def _responds(node: NodeView, _: NodeLabels, __: RevisionView) -> Objection | No
 
 def _is_open(node: NodeView, _: NodeLabels, __: RevisionView) -> Objection | None:
     if node.draining:
-        return Objection(
-            singular="is being drained",
-            plural="are being drained",
+        return being(
+            "being drained",
             remedy="if its drain was cancelled",
             effort=Effort.UNCORDON,
         )
     if not node.cordoned:
         return None
-    return Objection(
-        singular="is cordoned",
-        plural="are cordoned",
+    return being(
+        "cordoned",
         remedy="if it was uncordoned",
         effort=Effort.UNCORDON,
     )
@@ -84,9 +81,8 @@ def _is_tolerated(node: NodeView, _: NodeLabels, revision: RevisionView) -> Obje
     if not taints:
         return None
     words = f"taint{'s' if len(taints) > 1 else ''} {join(taints)}"
-    return Objection(
-        singular=f"has the {words}, not tolerated",
-        plural=f"have the {words}, not tolerated",
+    return having(
+        f"the {words}, not tolerated",
         remedy=f"with a toleration for {join(taints)}",
         effort=Effort.TOLERATE,
     )
@@ -96,9 +92,8 @@ def _has_runtime(node: NodeView, _: NodeLabels, revision: RevisionView) -> Objec
     wanted = revision.runtime_class
     if not wanted or wanted in node.runtimes:
         return None
-    return Objection(
-        singular=f"has no {wanted} runtime",
-        plural=f"have no {wanted} runtime",
+    return having(
+        f"no {wanted} runtime",
         remedy=f"if it had a {wanted} runtime",
         effort=Effort.INSTALL,
     )

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core.constraints import PodTerm, Selector, SpreadRule, matches, worded
-from orchestrator.core.placement.objections import Effort, Objection
+from orchestrator.core.placement.objections import Effort, Objection, having
 from orchestrator.core.snapshot import NeighbourView, RevisionView
 
 Closed = Mapping[str, set[str]]
@@ -83,9 +83,8 @@ class Neighbourhood:
             nobody = not self._counted(term.selector, term.topology_key).total()
             if not (nobody and matches(term.selector, dict(revision.labels))):
                 words = f"no replica with {worded(term.selector)} in {_its(term.topology_key)}"
-                yield Objection(
-                    singular=f"has {words}",
-                    plural=f"have {words}",
+                yield having(
+                    words,
                     remedy=f"if a replica with {worded(term.selector)} ran there",
                     effort=Effort.MOVE_OTHERS,
                 )
@@ -96,9 +95,8 @@ class Neighbourhood:
             if self._near(node, term, leaving=True):
                 told.add(term.topology_key)
                 words = f"a replica with {worded(term.selector)} in {_its(term.topology_key)}"
-                yield Objection(
-                    singular=f"has {words}",
-                    plural=f"have {words}",
+                yield having(
+                    words,
                     remedy=f"if no replica with {worded(term.selector)} ran there",
                     effort=Effort.MOVE_OTHERS,
                 )
@@ -106,9 +104,8 @@ class Neighbourhood:
         for key, domains in self._closed_to(revision).items():
             if labels.get(key) in domains and key not in told:
                 words = f"a replica in {_its(key)} that wants to be apart from this one"
-                yield Objection(
-                    singular=f"has {words}",
-                    plural=f"have {words}",
+                yield having(
+                    words,
                     remedy="if the replica with that anti-affinity ran elsewhere",
                     effort=Effort.MOVE_OTHERS,
                 )
@@ -179,9 +176,8 @@ def _its(key: str) -> str:
 
 
 def _outside(key: str) -> Objection:
-    return Objection(
-        singular=f"has no label {key}",
-        plural=f"have no label {key}",
+    return having(
+        f"no label {key}",
         remedy=f"if it had a label {key}",
         effort=Effort.RELABEL,
     )

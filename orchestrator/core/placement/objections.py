@@ -31,3 +31,13 @@ class Objection:
     remedy: str
     effort: Effort
     lacking: float = 0.0
+
+
+def being(what: str, *, remedy: str, effort: Effort) -> Objection:
+    """Return the objection that a node is something."""
+    return Objection(singular=f"is {what}", plural=f"are {what}", remedy=remedy, effort=effort)
+
+
+def having(what: str, *, remedy: str, effort: Effort) -> Objection:
+    """Return the objection that a node has something."""
+    return Objection(singular=f"has {what}", plural=f"have {what}", remedy=remedy, effort=effort)
