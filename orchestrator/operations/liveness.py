@@ -94,18 +94,13 @@ class Watch:
         except (RedisError, OSError) as error:
             logger.warning("The nodes' answers could not be read: %s", error)
             return False
-        for row in rows:
-            answer = answers.get(row.name, "")
-            if answer and answer != self._tokens.get(row.name):
-                self._tokens[row.name] = answer
-                if mail.is_answer(row.name, answer, now=now.timestamp()):
-                    self._heard[row.name] = now
-                    self._note(row, now)
+        fresh = {name: new for name, new in answers.items() if new != self._tokens.get(name)}
+        self._tokens.update(fresh)
+        if fresh:
+            heard = mail.own_answers(fresh, now=now.timestamp())
+            self._heard.update(dict.fromkeys(heard, now))
+            _note([row for row in rows if row.name in heard], now)
         return True
-
-    def _note(self, row: Node, now: datetime) -> None:
-        if now - row.seen_at > NOTED_EVERY:
-            Node.objects.filter(pk=row.pk).update(seen_at=now)
 
     def _hearing(self, row: Node) -> Hearing:
         heard_at = max(row.seen_at, self._heard.get(row.name, row.seen_at))
@@ -124,6 +119,13 @@ class Watch:
         self._asked[row.name] = now
         words = {"token": f"{now.timestamp():.3f}", "full": hearing.state is not NodeState.READY}
         publish(protocol.PING_TASK, protocol.node_queue(row.name), words)
+
+
+def _note(heard: Sequence[Node], now: datetime) -> None:
+    """Write down when nodes were heard, not every time."""
+    due = [row.pk for row in heard if now - row.seen_at > NOTED_EVERY]
+    if due:
+        Node.objects.filter(pk__in=due).update(seen_at=now)
 
 
 def _act(

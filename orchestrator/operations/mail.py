@@ -55,11 +55,13 @@ def read_report(wire: object, *, now: float) -> protocol.NodeReport | None:
         return None
 
 
-def is_answer(node: str, wire: str, *, now: float) -> bool:
-    """Tell whether this is a node's own answer to a ping, given lately."""
-    key = _check_key(node)
-    if key is None:
-        return False
+def own_answers(answers: Mapping[str, str], *, now: float) -> set[str]:
+    """Return the nodes whose answer to a ping is their own and was given lately (one query)."""
+    known = NodeIdentity.objects.filter(name__in=answers).values_list("name", "check_key")
+    return {node for node, key in known if _is_answer(answers[node], key, now)}
+
+
+def _is_answer(wire: str, key: str, now: float) -> bool:
     try:
         envelope.open_letter(
             _envelope(wire),

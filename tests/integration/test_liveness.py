@@ -12,12 +12,13 @@ from rest_framework.test import APIClient
 
 from orchestrator.core.lifecycle import NodeState
 from orchestrator.models import Event, Node, NodeIdentity, Replica
-from orchestrator.operations import liveness, nodes
+from orchestrator.operations import mail, nodes
 from orchestrator.operations.accounts import Role
 from orchestrator.operations.liveness import Watch
 from tests.cluster import Cluster, change, manifest
 from tests.integration.api.requests import post
 from tests.integration.conftest import client_of
+from worker.identity import Keys
 
 
 class Ears:
@@ -128,6 +129,13 @@ def test_a_control_plane_that_was_away_begins_anew(ears: Ears):
     assert states()["n3"] == NodeState.LOST
 
 
+def test_all_answers_are_checked_in_as_many_queries(cluster: Cluster, django_assert_num_queries):
+    answers = {f"n{number}": "{}" for number in range(50)}
+
+    with django_assert_num_queries(1):
+        assert mail.own_answers(answers, now=0.0) == set()
+
+
 def test_an_answer_is_the_nodes_own_or_none(cluster: Cluster, broker_url: str):
     with redis.Redis.from_url(broker_url) as client:
         pulse = cluster.node.pulse
@@ -137,11 +145,19 @@ def test_an_answer_is_the_nodes_own_or_none(cluster: Cluster, broker_url: str):
         text = client.get(key).decode()
     now = datetime.now().astimezone().timestamp()
 
-    assert liveness.mail.is_answer("n1", text, now=now)
-    assert not liveness.mail.is_answer("n2", text, now=now)
-    assert not liveness.mail.is_answer("n1", text.replace("n1", "n2"), now=now)
-    assert not liveness.mail.is_answer("n1", "[" * 9000, now=now)
-    assert not liveness.mail.is_answer("n1", text, now=now + 3600)
+    check, seal = Keys.make().public
+    NodeIdentity.objects.create(name="n2", check_key=check, seal_key=seal, issued_at=timezone.now())
+
+    def is_own(node: str, answer: str, now: float) -> bool:
+        return mail.own_answers({node: answer}, now=now) == {node}
+
+    assert is_own("n1", text, now)
+    assert not is_own("n2", text, now)
+    assert not is_own("nobody", text, now)
+    assert not is_own("n1", text.replace("n1", "n2"), now)
+    assert not is_own("n1", "[" * 9000, now)
+    assert not is_own("n1", text, now + 3600)
+    assert mail.own_answers({"n1": text, "n2": text}, now=now) == {"n1"}
 
 
 def test_a_fenced_replica_waits_until_its_node_is_written_off(cluster: Cluster, ears: Ears):
