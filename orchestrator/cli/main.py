@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import draining, executing, marking, tables, waiting
+from orchestrator.cli import draining, executing, marking, tables, waiting, yaml_form
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
@@ -68,8 +68,11 @@ def get(client: Client, options: argparse.Namespace) -> int:
         return 0
     rows = _rows(client, kind, options)
     if options.output in {"json", "yaml"}:
-        # JSON is YAML, too; only a deployment's manifest has a YAML form of its own.
-        _print(json.dumps(rows[0] if options.name else rows, indent=2, ensure_ascii=False))
+        shown = rows[0] if options.name else rows
+        is_yaml = options.output == "yaml"
+        _print(
+            yaml_form.dump(shown) if is_yaml else json.dumps(shown, indent=2, ensure_ascii=False)
+        )
         return 0
     if not rows:
         sys.stderr.write(f"No {kind} found.\n")
