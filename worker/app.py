@@ -240,6 +240,7 @@ def describe(config: WorkerConfig, agent: Agent) -> NodeFacts:
     }
     return NodeFacts(
         labels=tuple(sorted(labels.items())),
+        taints=config.taints,
         runtimes=agent.engines.usable(),
         cpu_millis=len(os.sched_getaffinity(0)) * 1000,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

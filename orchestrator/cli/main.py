@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import draining, executing, marking, tables, waiting, yaml_form
+from orchestrator.cli import draining, executing, joining, marking, tables, waiting, yaml_form
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
@@ -173,6 +173,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "uncordon": cordon,
     "drain": draining.drain,
     "forget": forget,
+    "join-token": joining.token,
     "label": marking.label,
     "taint": marking.taint,
 }
@@ -201,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
+    joining.add_options(made["join-token"])
     marking.add_options(made["label"], made["taint"])
     for name in ("logs", "retry", "cordon", "uncordon", "forget"):
         made[name].add_argument("name")
