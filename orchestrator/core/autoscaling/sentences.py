@@ -30,6 +30,11 @@ def name_of(metric: Metric) -> str:
     return _NAMES[metric.source]
 
 
+def target(metric: Metric) -> str:
+    """Return what a metric should be: `cpu 80 %`, `requests per second 100/s`."""
+    return f"{name_of(metric)} {amount(metric, metric.target)}"
+
+
 def amount(metric: Metric, value: int) -> str:
     """Return a value of a metric with its unit: `80 %`, `250m`, `64Mi`, `12.5/s`."""
     if metric.target_kind is TargetKind.UTILIZATION:
