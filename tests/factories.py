@@ -163,6 +163,8 @@ def _started(action, snapshot):
         resources=action.resources,
         reserved=action.resources.requested if action.node else NOTHING,
         waiting=action.waiting,
+        replaces=action.replaces,
+        moves=action.moves,
         created_at=snapshot.now,
     )
 

@@ -27,6 +27,8 @@ class Reason(StrEnum):
     PLACED = "Placed"
     UNPLACEABLE = "Unplaceable"
     DRAIN = "NodeDrain"
+    RESCHEDULE = "Rescheduled"
+    RESCHEDULE_WAITS = "RescheduleWaits"
     RESIZE = "ResizeInPlace"
     RESIZE_WAITS = "ResizeWaits"
     DEADLINE = "ProgressDeadlineExceeded"
@@ -45,7 +47,11 @@ class ScaleRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
-    """Create a replica; `node` None means it waits, and `waiting` says for what."""
+    """Create a replica; `node` None means it waits, and `waiting` says for what.
+
+    One that moves another away from its node `replaces` that; `origin` says so to people, and
+    `moves` how often in a row it was because it kept failing.
+    """
 
     revision: int
     slot: int
@@ -54,6 +60,9 @@ class StartReplica:
     reason: Reason
     message: str
     waiting: str = ""
+    replaces: str = ""
+    moves: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

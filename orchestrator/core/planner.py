@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from orchestrator.core import history, progress, replicas, sizing, verdict
+from orchestrator.core import history, progress, replicas, rescheduling, sizing, verdict
 from orchestrator.core.classify import Census, available_at, take_census
 from orchestrator.core.lifecycle import NodeState, RolloutState
 from orchestrator.core.plan import (
@@ -32,6 +32,7 @@ def make_plan(snapshot: Snapshot) -> Plan:
     census = take_census(snapshot)
     if snapshot.deleting:
         return _plan_deletion(snapshot, census)
+    census = rescheduling.with_failing(snapshot, census)
     sized = sizing.resize(snapshot, census, progress.advance(snapshot, census))
     changes = replicas.changes(snapshot, census, sized)
     staying = census.without(changes.stopped)
@@ -152,5 +153,7 @@ def _wake_at(snapshot: Snapshot, census: Census, rollout: RolloutView) -> dateti
         # More of those on lost nodes are given up with every second.
         ripening.append(snapshot.now + timedelta(seconds=1))
     drains = [node.drain_until for node in snapshot.nodes if node.draining]
-    times = [*ripening, *drains, progress.deadline_wake(rollout, snapshot.spec)]
+    policy = snapshot.rescheduling
+    moves = [rescheduling.next_move(v, policy) for v in snapshot.replicas if v.uid in census.stuck]
+    times = [*ripening, *drains, *moves, progress.deadline_wake(rollout, snapshot.spec)]
     return min((at for at in times if at is not None and at > snapshot.now), default=None)

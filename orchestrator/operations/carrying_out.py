@@ -42,6 +42,8 @@ CHANGED_FIELDS = (
     "cause",
 )
 
+_ALARMING = (core.Reason.UNPLACEABLE, core.Reason.RESCHEDULE, core.Reason.RESCHEDULE_WAITS)
+
 
 class Execution:
     """Carries out one plan for one locked deployment.
@@ -115,6 +117,9 @@ class Execution:
             phase=ReplicaPhase.ASSIGNED if action.node else ReplicaPhase.PENDING,
             reason="Assigned" if action.node else "Unplaceable",
             waiting=action.waiting,
+            replaces=action.replaces,
+            moves=action.moves,
+            origin=action.origin,
             created_at=self._now,
         )
         _ask_for(replica, action.resources)
@@ -225,7 +230,7 @@ class Execution:
 
     def _event(self, action: core.Action, revision: Revision) -> Event:
         reason = getattr(action, "reason", type(action).__name__)
-        alarming = isinstance(action, core.FailRollout) or reason == core.Reason.UNPLACEABLE
+        alarming = isinstance(action, core.FailRollout) or reason in _ALARMING
         return events.about_deployment(
             self._deployment,
             reason=str(reason),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q, Sum
 
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase, RolloutState
@@ -19,7 +20,7 @@ from orchestrator.core.snapshot import (
     RolloutView,
     Snapshot,
 )
-from orchestrator.core.spec import NOTHING, Amounts, Resources
+from orchestrator.core.spec import NOTHING, Amounts, ReschedulePolicy, Resources
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests import placing
 from orchestrator.models import Deployment, Node, Replica, Revision
@@ -100,6 +101,14 @@ def _snapshot(
         replicas=replicas,
         nodes=nodes,
         neighbours=neighbours,
+        rescheduling=_reschedule_policy(),
+    )
+
+
+def _reschedule_policy() -> ReschedulePolicy:
+    number, within, apart = settings.RESCHEDULE
+    return ReschedulePolicy(
+        failures=int(number), within=timedelta(seconds=within), apart=timedelta(seconds=apart)
     )
 
 
@@ -162,6 +171,9 @@ def _replicas(rows: Iterable[Replica], numbers: Mapping[int, int]) -> tuple[Repl
             reserved=reserved_for(row),
             update_failed=row.update_failed,
             waiting=row.waiting,
+            failures=tuple(datetime.fromtimestamp(at, tz=UTC) for at in row.failures),
+            replaces=row.replaces,
+            moves=row.moves,
             created_at=row.created_at,
         )
         for row in rows
@@ -183,17 +195,17 @@ _NO_HISTORY = _History()
 def _history(
     deployment: Deployment, images: Mapping[int, str], now: datetime
 ) -> dict[str, _History]:
-    """Return by node how many replicas died there lately, and which images have run there."""
-    lately = Q(died_at__gt=now - FAILURES_COUNT_FOR)
+    """Return by node how many replicas failed there lately, and which images have run there."""
+    lately = Q(failed_at__gt=now - FAILURES_COUNT_FOR)
     rows = deployment.replica_set.exclude(node=None).order_by()
     counted = rows.values_list("node_id", "revision_id").annotate(
-        died=Count("pk", filter=lately), started=Count("started_at")
+        failed=Count("pk", filter=lately), started=Count("started_at")
     )
     found: dict[str, _History] = {}
-    for node, revision, died, started in counted:
+    for node, revision, failed, started in counted:
         known = found.get(node, _NO_HISTORY)
         image = {images[revision]} if started else set()
-        found[node] = _History(known.failures + died, known.images | image)
+        found[node] = _History(known.failures + failed, known.images | image)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from orchestrator.core.constraints import PodTerm
 from orchestrator.core.lifecycle import ReplicaPhase
@@ -36,9 +37,16 @@ class Placer:
         self._ranks: dict[int, dict[str, Rank]] = {}
         self._explanations: dict[int, Explanation] = {}
 
-    def place(self, revision: RevisionView) -> str | None:
-        """Return the best node for one more replica and count it there; None when none fits."""
+    def place(
+        self, revision: RevisionView, *, away_from: frozenset[str] = frozenset()
+    ) -> str | None:
+        """Return the best node for one more replica and count it there; None when none fits.
+
+        It is none of those it shall be `away_from`.
+        """
         ranks = self._ranked(revision)
+        if away_from:
+            ranks = {name: rank for name, rank in ranks.items() if name not in away_from}
         if not ranks:
             return None
         name = min(ranks, key=ranks.__getitem__)
@@ -58,8 +66,20 @@ class Placer:
             self._ledger.reserve(replica.node, more)
         return fits
 
-    def explain(self, revision: RevisionView) -> Explanation:
-        """Return every reason why no node fits the revision, after all that was placed so far."""
+    def explain(
+        self, revision: RevisionView, against: Mapping[str, Objection] | None = None
+    ) -> Explanation:
+        """Return every reason why no node fits the revision, after all that was placed so far.
+
+        `against` is what else speaks against some nodes.
+        """
+        if against:
+            more = {name: (objection,) for name, objection in against.items()}
+            found = {
+                name: (*more.get(name, ()), *self._objections(name, revision))
+                for name in self._nodes
+            }
+            return explanation.explain(found)
         if revision.number not in self._explanations:
             found = {name: self._objections(name, revision) for name in self._nodes}
             self._explanations[revision.number] = explanation.explain(found)
