@@ -10,6 +10,7 @@ from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.plan import (
     AssignReplica,
     CompleteRollout,
+    EndMove,
     Plan,
     PruneRevision,
     ScaleRevision,
@@ -135,12 +136,14 @@ def carried_out(snapshot: Snapshot, plan: Plan) -> Snapshot:
             case _:
                 _apply_small(action, revisions, replicas)
     nodes = tuple(_with_reservations(node, before, replicas) for node in snapshot.nodes)
+    ended = {action.move for action in plan.actions if isinstance(action, EndMove)}
     return replace(
         snapshot,
         rollout=plan.rollout,
         revisions=tuple(revisions.values()),
         replicas=tuple(replicas.values()),
         nodes=nodes,
+        asked=tuple(move for move in snapshot.asked if move.id not in ended),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import draining, executing, marking, tables, waiting
+from orchestrator.cli import draining, executing, marking, rebalancing, tables, waiting
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
@@ -169,6 +169,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "cordon": cordon,
     "uncordon": cordon,
     "drain": draining.drain,
+    "rebalance": rebalancing.rebalance,
     "forget": forget,
     "label": marking.label,
     "taint": marking.taint,
@@ -198,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
+    rebalancing.add_options(made["rebalance"])
     marking.add_options(made["label"], made["taint"])
     for name in ("logs", "retry", "cordon", "uncordon", "forget"):
         made[name].add_argument("name")

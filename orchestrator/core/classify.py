@@ -22,13 +22,14 @@ REPLACED_PER_SECOND = 10
 class Departure:
     """A live replica that is to leave its node: for which reason, and in words why.
 
-    Its successor goes to none of the nodes in `away_from`. `moves` says how often in a row it will
-    have moved because it kept failing.
+    Its successor goes to `target` if that is given, and to none of those in `away_from`. `moves`
+    says how often in a row it will have moved because it kept failing.
     """
 
     replica: ReplicaView
     reason: Reason
     why: str
+    target: str | None = None
     away_from: frozenset[str] = frozenset()
     moves: int = 0
 

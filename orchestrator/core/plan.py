@@ -29,6 +29,8 @@ class Reason(StrEnum):
     DRAIN = "NodeDrain"
     RESCHEDULE = "Rescheduled"
     RESCHEDULE_WAITS = "RescheduleWaits"
+    REBALANCE = "Rebalanced"
+    MOVE_ENDED = "MoveEnded"
     RESIZE = "ResizeInPlace"
     RESIZE_WAITS = "ResizeWaits"
     DEADLINE = "ProgressDeadlineExceeded"
@@ -101,6 +103,16 @@ class UpdateReplica:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndMove:
+    """Strike a move that was asked for off the list: it is `done`, or dropped for a reason."""
+
+    move: int
+    done: bool
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailRollout:
     """The rollout missed its deadline; roll back to `rollback_to` when that is not None."""
 
@@ -138,6 +150,7 @@ Action = (
     | AssignReplica
     | StopReplica
     | UpdateReplica
+    | EndMove
     | FailRollout
     | CompleteRollout
     | PruneRevision

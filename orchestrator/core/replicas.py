@@ -147,11 +147,14 @@ def _find_starts(
         live, heirs = staying.live[revision.number], moves.heirs[revision.number]
         gap = moves.starts[revision.number] - moves.replacements[revision.number]
         slots = _free_slots(snapshot, revision.number)
-        for number, (heir_of, slot) in enumerate(zip(heirs, slots, strict=False)):
-            node = placer.place(revision, away_from=heir_of.away_from if heir_of else frozenset())
-            if node is None and heir_of is not None and number >= gap:
-                # It leaves only for a better place; the one it goes to has just been given away.
-                continue
+        for number, (predecessor, slot) in enumerate(zip(heirs, slots, strict=False)):
+            node = _place(revision, predecessor, placer)
+            heir_of = predecessor if node is not None else None
+            if predecessor is not None and node is None:
+                if number >= gap:
+                    # It leaves only for a better place, and that has just been given away.
+                    continue
+                node = placer.place(revision)
             yield _Start(
                 revision=revision,
                 slot=slot,
@@ -162,6 +165,12 @@ def _find_starts(
                 is_replacement=number >= gap,
                 heir_of=heir_of,
             )
+
+
+def _place(revision: RevisionView, heir_of: Departure | None, placer: Placer) -> str | None:
+    if heir_of is None:
+        return placer.place(revision)
+    return placer.place(revision, away_from=heir_of.away_from, only=heir_of.target)
 
 
 def _assignments(found: Sequence[_Assignment], placer: Placer) -> Iterator[AssignReplica]:
@@ -216,15 +225,15 @@ def _start(start: _Start, sizing: Sizing, placer: Placer) -> StartReplica:
         reason=_reason_to_start(start, sizing) if node else Reason.UNPLACEABLE,
         message=origin or f"{_facts(start, desired)}, {_outcome(node, why_not)}",
         waiting=why_not,
-        replaces=start.heir_of.replica.uid if start.heir_of and node else "",
-        moves=start.heir_of.moves if start.heir_of and node else 0,
+        replaces=start.heir_of.replica.uid if start.heir_of else "",
+        moves=start.heir_of.moves if start.heir_of else 0,
         origin=origin,
     )
 
 
 def _origin(start: _Start) -> str:
     """Return where a replica comes from, for people; empty for one that merely was missing."""
-    if start.heir_of is None or start.node is None:
+    if start.heir_of is None:
         return ""
     return f"moved from {start.heir_of.replica.node} to {start.node} {start.heir_of.why}"
 

@@ -115,6 +115,17 @@ class NeighbourView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoveView:
+    """A move of one replica that people asked for: from which node to which, and what is gained."""
+
+    id: int
+    replica: str
+    source: str
+    target: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutView:
     """What the latest pass wrote down, so that this one can tell progress and scaling apart.
 
@@ -138,7 +149,8 @@ class Snapshot:
     """The frozen input of the planner. `current` is the number of the revision asked for.
 
     `revisions` are sorted by number, `replicas` by (revision, slot, uid), `nodes` by name.
-    Gone replicas are left out. `neighbours` are replicas of other deployments of the namespace, as
+    Gone replicas are left out. `asked` are the moves that are still to be made, the first one
+    first. `neighbours` are replicas of other deployments of the namespace, as
     far as a rule looks at them.
     """
 
@@ -152,4 +164,5 @@ class Snapshot:
     replicas: tuple[ReplicaView, ...] = ()
     nodes: tuple[NodeView, ...] = ()
     neighbours: tuple[NeighbourView, ...] = ()
+    asked: tuple[MoveView, ...] = ()
     rescheduling: ReschedulePolicy = RESCHEDULING

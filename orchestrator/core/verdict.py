@@ -71,7 +71,7 @@ def _moving(census: Census) -> str:
     if reasons == {Reason.RESCHEDULE}:
         there = "a node where it keeps" if len(census.leaving) == 1 else "nodes where they keep"
         return f"{moving} {verb} away from {there} failing"
-    return f"{moving} {verb} to other nodes"
+    return f"{moving} {verb} to {'another node' if len(census.leaving) == 1 else 'other nodes'}"
 
 
 def _paused(snapshot: Snapshot, census: Census, *, complete: bool) -> str:

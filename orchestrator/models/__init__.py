@@ -12,6 +12,7 @@ from orchestrator.models.job import (
 )
 from orchestrator.models.joining import JoinToken, NodeIdentity
 from orchestrator.models.node import Node
+from orchestrator.models.rebalance import MoveState, Rebalance, RebalanceMove
 from orchestrator.models.replica import Replica
 
 __all__ = [
@@ -26,9 +27,12 @@ __all__ = [
     "JobState",
     "JoinToken",
     "LoginTry",
+    "MoveState",
     "Namespace",
     "Node",
     "NodeIdentity",
+    "Rebalance",
+    "RebalanceMove",
     "Replica",
     "Result",
     "Revision",

@@ -26,7 +26,8 @@ class Deployment(models.Model):
     """What somebody asked for (`manifest`, as written) and how it does.
 
     `settled` false means a pass is owed; every change that could alter a plan clears it in its
-    own transaction, so that a lost nudge costs only the time to the next sweep.
+    own transaction, so that a lost nudge costs only the time to the next sweep. `rebalancing` is
+    set while moves are asked for that have not ended.
     """
 
     uid = models.CharField(max_length=32, unique=True)
@@ -41,6 +42,7 @@ class Deployment(models.Model):
     revision = models.PositiveIntegerField(default=0)
     paused = models.BooleanField(default=False)
     deleting = models.BooleanField(default=False)
+    rebalancing = models.BooleanField(default=False)
 
     settled = models.BooleanField(default=False)
     wake_at = models.DateTimeField(null=True)

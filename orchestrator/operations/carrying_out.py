@@ -23,7 +23,7 @@ from orchestrator.models import (
     Replica,
     Revision,
 )
-from orchestrator.operations import assignments, deployments, events, jobs, namespaces
+from orchestrator.operations import assignments, deployments, events, jobs, namespaces, rebalancing
 from orchestrator.operations.events import SYSTEM, Change
 from orchestrator.queries import snapshots
 
@@ -89,6 +89,8 @@ class Execution:
                 self._stop(action)
             case core.UpdateReplica():
                 self._update(action)
+            case core.EndMove():
+                rebalancing.end_move(self._deployment, action, now=self._now)
             case core.FailRollout():
                 self._fail(action)
             case core.CompleteRollout():

@@ -2,71 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from orchestrator.models import Deployment, Event, Node, Replica
-from orchestrator.operations import ingest, reconcile
+from orchestrator.operations import reconcile
 from tests.cluster import manifest
 from tests.integration.api.requests import apply
+from tests.played_nodes import Nodes, status
 from worker import protocol
-
-FACTS = protocol.NodeFacts(runtimes=("in-memory",))
-RUNNING = protocol.NodePhase.RUNNING
-
-
-class Nodes:
-    """Plays the agents of n1 and n2 at a time of its own."""
-
-    def __init__(self) -> None:
-        self.now = timezone.now()
-        self.sequence = 0
-
-    def say(self, node: str, *statuses: protocol.ReplicaStatus, full: bool = False) -> None:
-        self.sequence += 1
-        message = protocol.NodeReport(
-            node=node, boot=1, sequence=self.sequence, sent_at=0.0, replicas=statuses, full=full
-        )
-        ingest.ingest(message, now=self.now)
-
-    def join(self, node: str) -> None:
-        message = protocol.NodeReport(
-            node=node, boot=1, sequence=0, sent_at=0.0, facts=FACTS, replicas=()
-        )
-        ingest.ingest(message, now=self.now)
-        Node.objects.update(runtimes=["in-memory"])
-
-    def runs(self, replica: Replica) -> None:
-        """Let a replica run and be ready, then let the planner look."""
-        restarts = Replica.objects.get(pk=replica.pk).restarts
-        self.say(str(replica.node_id), _status(replica, restarts, ready=True))
-        self.look(replica)
-
-    def fails(self, replica: Replica, times: int, *, apart: int = 1) -> None:
-        """Let a replica fail so often, a report and a pass each time."""
-        for _ in range(times):
-            self.now += timedelta(seconds=apart)
-            restarts = Replica.objects.get(pk=replica.pk).restarts + 1
-            self.say(str(replica.node_id), _status(replica, restarts, ready=False))
-            self.look(replica)
-
-    def look(self, replica: Replica) -> datetime:
-        reconcile.run(replica.deployment_id, now=self.now)
-        return self.now
-
-
-def _status(replica: Replica, restarts: int, *, ready: bool) -> protocol.ReplicaStatus:
-    return protocol.ReplicaStatus(
-        uid=protocol.ReplicaUid(replica.uid),
-        epoch=1,
-        phase=RUNNING,
-        ready=ready,
-        restarts=restarts,
-        reason="Running" if ready else "CrashLoopBackOff",
-    )
 
 
 @pytest.fixture
@@ -121,7 +67,7 @@ def test_failures_of_an_outage_told_at_once_move_nothing(nodes: Nodes):
     there = Replica.objects.get()
     nodes.now += timedelta(hours=2)
 
-    nodes.say("n1", _status(there, 20, ready=False))
+    nodes.say("n1", status(there, 20, ready=False))
     nodes.look(there)
 
     assert Replica.objects.count() == 1
@@ -130,7 +76,7 @@ def test_failures_of_an_outage_told_at_once_move_nothing(nodes: Nodes):
 def test_a_report_that_repeats_a_failure_counts_it_once(nodes: Nodes):
     there = Replica.objects.get()
     for _ in range(9):
-        nodes.say("n1", _status(there, 1, ready=False))
+        nodes.say("n1", status(there, 1, ready=False))
 
     there.refresh_from_db()
     assert len(there.failures) == 1
