@@ -31,6 +31,7 @@ from orchestrator.operations.deployments import (
 )
 from orchestrator.operations.draining import DeadlineOutOfRange
 from orchestrator.operations.events import Change
+from orchestrator.operations.rebalancing import RebalanceRefused
 from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
 from webui import repeats
@@ -48,6 +49,7 @@ MISTAKES = (
     DeploymentExists,
     GenerationConflict,
     ManifestInvalid,
+    RebalanceRefused,
     ReplicaNotRunning,
 )
 
