@@ -94,6 +94,8 @@ def of_replica(record: ReplicaRecord) -> Look:  # noqa: C901, PLR0911, one retur
             return Look(tone="ok", words=_("Ready"))
         case ReplicaPhase.RUNNING:
             return Look(tone="progress", words=_("Not ready yet"))
+        case ReplicaPhase.WITHDRAWN:
+            return Look(tone="idle", words=_("Finishing requests"))
         case ReplicaPhase.STOPPING:
             return Look(tone="idle", words=_("Stopping"))
         case ReplicaPhase.LOST:

@@ -42,6 +42,10 @@ class ReplicaView:
     less is on its way.
     `update_failed` tells that the node could not change its limits to those of its revision, so
     asking again is pointless until the revision changes.
+
+    `routed` tells that gateways are told to send it new connections, `routes_generation` with which
+    generation of routes that was changed last. One that is withdrawn is so since `withdrawn_at`,
+    for the reason `withdrawn_for`.
     """
 
     uid: str
@@ -57,7 +61,24 @@ class ReplicaView:
     reserved: Amounts = NOTHING
     update_failed: bool = False
     waiting: str = ""
+    routed: bool = False
+    routes_generation: int = 0
+    withdrawn_at: datetime | None = None
+    withdrawn_for: str = ""
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayView:
+    """What routes traffic on one node that is not lost.
+
+    `generation` of the routes is in force there; `busy` are replicas that get no new connections
+    and still have some through it.
+    """
+
+    node: str
+    generation: int = 0
+    busy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +147,7 @@ class Snapshot:
 
     `revisions` are sorted by number, `replicas` by (revision, slot, uid), `nodes` by name.
     Gone replicas are left out. `neighbours` are replicas of other deployments of the namespace, as
-    far as a rule looks at them.
+    far as a rule looks at them. `gateways` are those that are to be waited for.
     """
 
     now: datetime
@@ -139,3 +160,4 @@ class Snapshot:
     replicas: tuple[ReplicaView, ...] = ()
     nodes: tuple[NodeView, ...] = ()
     neighbours: tuple[NeighbourView, ...] = ()
+    gateways: tuple[GatewayView, ...] = ()

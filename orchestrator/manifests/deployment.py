@@ -17,7 +17,7 @@ from orchestrator.core.spec import DeploymentSpec, OnFailure, Resources, Strateg
 from orchestrator.manifests import quantities
 from orchestrator.manifests.fields import Kind, Many, Only, Struct
 from orchestrator.manifests.manifest import from_object
-from orchestrator.manifests.rules import FENCE, ON_FAILURE
+from orchestrator.manifests.rules import DRAIN_SECONDS, FENCE, ON_FAILURE
 from orchestrator.manifests.schema import DEPLOYMENT, TEMPLATE
 
 Json = dict[str, Any]
@@ -64,6 +64,7 @@ def spec_of(full: Json) -> DeploymentSpec:
         paused=spec["paused"],
         on_failure=OnFailure(annotations.get(ON_FAILURE, OnFailure.ROLLBACK)),
         fenced=FENCE in annotations,
+        drain_seconds=int(annotations.get(DRAIN_SECONDS, 30)),
     )
 
 
@@ -137,6 +138,13 @@ def node_selector_of(template: Json) -> Labels:
     return tuple(sorted((template["spec"].get("nodeSelector") or {}).items()))
 
 
+def port_names_of(template: Json) -> tuple[tuple[str, int], ...]:
+    """Return the names that the containers of a replica give to their ports."""
+    containers = template["spec"]["containers"]
+    ports = [port for container in containers for port in container.get("ports") or ()]
+    return tuple((port["name"], port["containerPort"]) for port in ports if port.get("name"))
+
+
 def labels_of(template: Json) -> Labels:
     """Return the labels of every replica."""
     return tuple(sorted(((template.get("metadata") or {}).get("labels") or {}).items()))
@@ -145,6 +153,11 @@ def labels_of(template: Json) -> Labels:
 def runtime_class_of(template: Json) -> str:
     """Return the runtime asked for; empty means whatever the node prefers."""
     return template["spec"].get("runtimeClassName") or ""
+
+
+def min_ready_of(written: Json) -> int:
+    """Return how many seconds a replica has to be ready to count, of a manifest as written."""
+    return int(written["spec"].get("minReadySeconds") or 0)
 
 
 def image_of(template: Json) -> str:

@@ -6,21 +6,34 @@ import json
 from collections.abc import Iterator
 
 from orchestrator.manifests.fields import ABSENT, Kind, Many, Only, Struct
-from orchestrator.manifests.schema import DEPLOYMENT
+from orchestrator.manifests.kinds import KINDS
 
 # Places whose fields are those of another: every other probe, and wishes as duties.
+_SHOWN = ("Deployment", "Service", "Ingress", "Secret")
+_OF_EVERY_KIND = ("kind", "metadata", "metadata.name", "metadata.namespace", "metadata.labels")
 _AS_ANOTHER = ("startupProbe", "livenessProbe", "podAntiAffinity", "preferredDuring")
 
 
 def reference_markdown() -> str:
-    """Return the manifest reference: every field of a Deployment with type, default, meaning."""
-    lines = ["| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+    """Return the manifest reference: every field of every kind with type, default, meaning."""
+    parts = [
+        _of_kind(name, KINDS[name].schema, told_before=bool(number))
+        for number, name in enumerate(_SHOWN)
+    ]
+    return "\n".join(parts)
+
+
+def _of_kind(name: str, schema: Struct, *, told_before: bool) -> str:
+    """Return one kind; who an object is need not be said again for each."""
+    lines = [f"### {name}", "", "| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     lines += [
         f"| `{path}` | {label} | {default} | {doc} |"
-        for path, label, default, doc in _rows(DEPLOYMENT, "")
+        for path, label, default, doc in _rows(schema, "")
+        if not (told_before and path in _OF_EVERY_KIND)
     ]
-    silent = ", ".join(f"`{pair}`" for pair in dict.fromkeys(_silent_pairs(DEPLOYMENT)))
-    lines += ["", f"Accepted without effect, with exactly these values: {silent}."]
+    silent = ", ".join(f"`{pair}`" for pair in dict.fromkeys(_silent_pairs(schema)))
+    if silent:
+        lines += ["", f"Accepted without effect, with exactly these values: {silent}."]
     return "\n".join(lines) + "\n"
 
 

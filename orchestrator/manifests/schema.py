@@ -168,6 +168,9 @@ _POD = Struct(
         "topologySpreadConstraints": optional(Many(SPREAD, most=16), "how evenly to spread"),
         "tolerations": optional(Many(TOLERATION, most=64), "taints of nodes to put up with"),
         "dnsPolicy": silent("ClusterFirst"),
+        "enableServiceLinks": optional(
+            Flag(), "variables such as `WEB_SERVICE_HOST` for every service; yes by default"
+        ),
         "schedulerName": silent("default-scheduler"),
         "securityContext": silent({}),
         "volumes": silent([]),
@@ -196,19 +199,26 @@ _METADATA_SERVER = dict.fromkeys(
     ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"),
     _IGNORED,
 )
-_METADATA = Struct(
-    {
-        "name": Field(kind=NAME, doc="its name", required=True),
-        "namespace": optional(NAME, "room for names", "default"),
-        "labels": optional(LABELS, "labels"),
-        "annotations": optional(
-            _ANNOTATIONS,
-            "notes; `kijabi.dev/on-failure`: `rollback` (default), `pause` or `none`; "
-            "`kijabi.dev/fence: strict`: never run a replica twice, so one on a lost node waits; "
-            "`kijabi.dev/change-cause`: why",
-        ),
-        **_METADATA_SERVER,
-    }
+
+
+def metadata(annotations: str) -> Struct:
+    """Return the fields that say who an object is, with what its annotations mean."""
+    return Struct(
+        {
+            "name": Field(kind=NAME, doc="its name", required=True),
+            "namespace": optional(NAME, "room for names", "default"),
+            "labels": optional(LABELS, "labels"),
+            "annotations": optional(_ANNOTATIONS, annotations),
+            **_METADATA_SERVER,
+        }
+    )
+
+
+_METADATA = metadata(
+    "notes; `kijabi.dev/on-failure`: `rollback` (default), `pause` or `none`; "
+    "`kijabi.dev/fence: strict`: never run a replica twice, so one on a lost node waits; "
+    "`kijabi.dev/drain-seconds`: how long a replica may finish its requests (30); "
+    "`kijabi.dev/change-cause`: why"
 )
 
 DEPLOYMENT = Struct(
@@ -279,5 +289,3 @@ NAMESPACE = Struct(
         "status": _IGNORED,
     }
 )
-
-KINDS = {"Deployment": DEPLOYMENT, "Namespace": NAMESPACE}

@@ -13,14 +13,28 @@ from orchestrator.models.job import (
 from orchestrator.models.joining import JoinToken, NodeIdentity
 from orchestrator.models.node import Node
 from orchestrator.models.replica import Replica
+from orchestrator.models.routing import Endpoint, Gateway, RelayPort, RouteEntry, Routing
+from orchestrator.models.traffic import (
+    Ingress,
+    IngressPath,
+    RevisionLabel,
+    Secret,
+    Service,
+    ServicePort,
+    Stored,
+)
 
 __all__ = [
     "OPEN_STATES",
     "UNCONFIRMED_STATES",
     "ApiToken",
     "Deployment",
+    "Endpoint",
     "Event",
+    "Gateway",
     "IdempotentAnswer",
+    "Ingress",
+    "IngressPath",
     "Job",
     "JobOperation",
     "JobState",
@@ -29,8 +43,16 @@ __all__ = [
     "Namespace",
     "Node",
     "NodeIdentity",
+    "RelayPort",
     "Replica",
     "Result",
     "Revision",
+    "RevisionLabel",
+    "RouteEntry",
+    "Routing",
+    "Secret",
+    "Service",
+    "ServicePort",
     "Severity",
+    "Stored",
 ]

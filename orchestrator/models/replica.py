@@ -13,8 +13,9 @@ class Replica(models.Model):
     """One planned unit of one revision on one node.
 
     `resources` are the limits in force or on their way; what is requested is what the node keeps
-    free for it, the larger of both while a change is on its way. (`report_boot`,
-    `report_sequence`) is the latest report that spoke about it; older ones change nothing.
+    free for it, the larger of both while a change is on its way. A withdrawn one is so since
+    `withdrawn_at`, for the reason `withdrawn_for`. (`report_boot`, `report_sequence`) is the latest
+    report that spoke about it; older ones change nothing.
     """
 
     uid = models.CharField(max_length=32, unique=True)
@@ -33,6 +34,8 @@ class Replica(models.Model):
     message = models.TextField(default="")
     waiting = models.TextField(default="")
     note = models.TextField(default="")
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_for = models.CharField(max_length=64, default="")
     restarts = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True)
     container_id = models.CharField(max_length=128, default="")
@@ -74,6 +77,11 @@ class Replica(models.Model):
                 fields=("deployment",),
                 condition=models.Q(phase__in=LIVE_PHASES) & ~models.Q(waiting=""),
                 name="replica_waiting",
+            ),
+            models.Index(
+                fields=("deployment",),
+                condition=models.Q(phase=ReplicaPhase.WITHDRAWN),
+                name="replica_withdrawn",
             ),
         ]
 

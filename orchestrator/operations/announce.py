@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 CHANNEL = "kijabi:changes"
 # A broker that is away must not slow every change down: it is asked again after a while.
 SULK_SECONDS = 3.0
+# Everything about services, ingresses, routes and gateways.
+TRAFFIC_TOPIC = "traffic"
 _silent_until = [0.0]
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.db import transaction
 
 from orchestrator.manifests.manifest import Manifest
 from orchestrator.models import Deployment
-from orchestrator.operations import deployments, namespaces
+from orchestrator.operations import deployments, ingresses, namespaces, secrets, services
 from orchestrator.operations.deployments import Saved
 from orchestrator.operations.events import Change
+from orchestrator.operations.stored import Store
+
+_STORES: dict[str, Store[Any]] = {
+    store.kind: store for store in (secrets.STORE, services.STORE, ingresses.STORE)
+}
+_ORDER = ("Namespace", *_STORES, "Deployment")
 
 
 class _DryRun(Exception):
@@ -55,10 +62,13 @@ def _all_or_nothing(
 
 
 def _namespaces_first(manifests: Sequence[Manifest]) -> list[tuple[int, Manifest]]:
-    """Order by name, so that two applies at once take their locks in the same order."""
+    """Order by kind and name: what is named by others first.
+
+    Two applies at once take their locks in the same order, too.
+    """
     return sorted(
         enumerate(manifests),
-        key=lambda pair: (pair[1].kind != "Namespace", pair[1].namespace, pair[1].name),
+        key=lambda pair: (_ORDER.index(pair[1].kind), pair[1].namespace, pair[1].name),
     )
 
 
@@ -67,6 +77,8 @@ def _save(manifest: Manifest, change: Change) -> Saved:
         created = namespaces.ensure(manifest.name, change)
         action = "created" if created else "unchanged"
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
+    if manifest.kind in _STORES:
+        return _STORES[manifest.kind].apply(manifest, change)
     return deployments.save_manifest(manifest, change)
 
 
@@ -75,6 +87,8 @@ def _delete(manifest: Manifest, change: Change) -> Saved:
         gone = namespaces.delete(manifest.name, change)
         action = "deleted" if gone else "absent"
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
+    if manifest.kind in _STORES:
+        return _STORES[manifest.kind].remove(manifest, change)
     named = Deployment.objects.filter(namespace_id=manifest.namespace, name=manifest.name)
     action = "deleted" if named.exists() else "absent"
     if action == "deleted":

@@ -18,10 +18,12 @@ from orchestrator.operations import (
     announce,
     draining,
     events,
+    gateways,
     inventory,
     job_results,
     mail,
     nodes,
+    routing,
     waiting,
 )
 from worker import protocol
@@ -42,9 +44,14 @@ _ALARMING = frozenset(
 
 @dataclass(slots=True)
 class Ingested:
-    """What a report changed: deployments that are owed a pass; whether a node has more room."""
+    """What a report changed: deployments that are owed a pass; whether a node has more room.
+
+    Replicas of `moved` ones listen elsewhere; withdrawn ones of `released` wait for no gateway.
+    """
 
     deployments: set[int] = field(default_factory=set)
+    moved: set[int] = field(default_factory=set)
+    released: set[int] = field(default_factory=set)
     freed: bool = False
     stale: bool = False
 
@@ -65,6 +72,11 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
             if row is not None:
                 _take(row, status, report, now, written, result)
         result.freed |= job_results.take(report, now=now)
+        if report.routing is not None and (node.boot, node.sequence) == (
+            report.boot,
+            report.sequence,
+        ):
+            result.released = gateways.take(node, report.routing, now=now)
         if report.full:
             inventory.compare(node, report, known, now=now)
         draining.finish(node, now=now)
@@ -72,6 +84,7 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
         _owe_a_pass(result.deployments, written)
         if result.freed:
             waiting.wake()
+        routing.refresh(result.deployments | result.moved, now=now)
     return result
 
 
@@ -109,12 +122,15 @@ def _take(
     if older or status.epoch != row.epoch:
         return
     before = (row.phase, row.ready, row.reason, row.restarts)
+    place = (row.address, row.ports)
     was_gone = ReplicaPhase(row.phase).is_gone
     _copy(row, status, now)
     result.freed |= ReplicaPhase(row.phase).is_gone and not was_gone
     row.report_boot, row.report_sequence = report.boot, report.sequence
     row.save()
     after = (row.phase, row.ready, row.reason, row.restarts)
+    if place != (row.address, row.ports):
+        result.moved.add(row.deployment_id)
     if before == after:
         return
     result.deployments.add(row.deployment_id)
@@ -130,7 +146,9 @@ def _copy(row: Replica, status: protocol.ReplicaStatus, now: datetime) -> None:
     ready = status.ready and ReplicaPhase(row.phase).is_live
     if ready != row.ready:
         row.ready, row.ready_at = ready, now if ready else None
-    row.reason, row.message, row.note = status.reason[:64], status.message, status.note
+    if row.phase != ReplicaPhase.WITHDRAWN:
+        row.reason = status.reason[:64]
+    row.message, row.note = status.message, status.note
     row.restarts = status.restarts
     row.started_at, row.next_try_at = _instant(status.started_at), _instant(status.next_try_at)
     row.container_id, row.address = status.container_id, status.address

@@ -10,7 +10,7 @@ from django.db import transaction
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
 from orchestrator.core.wording import count
 from orchestrator.models import Deployment, Job, Node, NodeIdentity, Replica
-from orchestrator.operations import announce, dispatch, events, waiting
+from orchestrator.operations import announce, dispatch, events, routing, waiting
 from orchestrator.operations.events import Act, Change
 from worker import protocol
 
@@ -57,6 +57,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         node.save()
         announce.changed(announce.node_topic(node.name))
         waiting.wake()
+        routing.owe_nodes(now=now)
     if report.boot < node.boot:
         return None
     if report.boot > node.boot:
@@ -69,7 +70,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         welcome(node, now=now)
     node.seen_at = now
     if report.facts is not None:
-        _describe(node, report.facts)
+        _describe(node, report.facts, now)
     node.save()
     return node
 
@@ -115,6 +116,7 @@ def forget(name: str, change: Change) -> None:
         )
         events.done_by(change, event, Act(verb="forget", kind="node", name=name)).save()
         announce.changed(announce.node_topic(name))
+        routing.owe_nodes(now=change.now)
 
 
 def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
@@ -147,13 +149,15 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
         return node
 
 
-def _describe(node: Node, facts: protocol.NodeFacts) -> None:
+def _describe(node: Node, facts: protocol.NodeFacts, now: datetime) -> None:
     before = (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes)
     node.labels, node.runtimes = dict(facts.labels), list(facts.runtimes)
     node.cpu_millis, node.memory_bytes = facts.cpu_millis, facts.memory_bytes
     if before != (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes):
         waiting.wake()
     node.notes = list(facts.notes)
+    if node.address != facts.address:
+        routing.owe_nodes(now=now)
     node.release, node.address = facts.release, facts.address
 
 

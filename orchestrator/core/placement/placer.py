@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from orchestrator.core.constraints import PodTerm
-from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.placement import explanation, filters, scores
 from orchestrator.core.placement.explanation import Explanation
 from orchestrator.core.placement.neighbours import Neighbourhood
@@ -133,7 +132,7 @@ def _own(snapshot: Snapshot, leaving: frozenset[str]) -> list[NeighbourView]:
 
 
 def _neighbour(replica: ReplicaView, revision: RevisionView, *, leaves: bool) -> NeighbourView:
-    leaves = leaves or replica.phase is ReplicaPhase.STOPPING
+    leaves = leaves or not replica.phase.is_live
     apart: tuple[PodTerm, ...] = revision.rules.apart_required
     return NeighbourView(
         node=str(replica.node),
