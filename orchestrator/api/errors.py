@@ -30,6 +30,7 @@ from orchestrator.operations import (
     nodes,
     replicas,
     revisions,
+    stored,
     tokens,
     users,
 )
@@ -52,6 +53,9 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (draining.DeadlineOutOfRange, 422, "Not a valid deadline"),
     (node_marks.LabelFixed, 409, "Not possible"),
     (replicas.ReplicaNotFound, 404, "Not found"),
+    (stored.ObjectNotFound, 404, "Not found"),
+    (stored.ObjectExists, 409, "The name is taken"),
+    (stored.ObjectConflict, 409, "Not possible"),
     (deployments.DeploymentExists, 409, "The name is taken"),
     (deployments.GenerationConflict, 409, "It was changed in the meantime"),
     (deployments.DeploymentBusy, 409, "Not possible now"),

@@ -17,8 +17,10 @@ usage: python3 manage.py COMMAND [OPTIONS]
   node join   URL --token TOKEN: make this machine a node of a control plane elsewhere
 
   apply       make everything in a manifest so:  apply -f FILE|- [--wait] [--dry-run]
-  get         deployments | replicas | nodes | jobs | events  [NAME] [-n NS] [-o wide|json|yaml]
-  delete      -f FILE, or deployment NAME
+  get         deployments | services | ingresses | secrets | routes | gateways | replicas | nodes
+              | jobs | events  [NAME] [-n NS] [-o wide|json|yaml]
+  delete      -f FILE, or deployment NAME (service, ingress, secret, replica)
+  expose      deployment/NAME [--port N] [--target-port N] [--type NodePort]    make a service
   scale       deployment/NAME --replicas N
   rollout     status | history | undo | pause | resume | restart  deployment/NAME
   logs        REPLICA [-f] [--tail N] [--previous]

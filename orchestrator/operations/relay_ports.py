@@ -7,20 +7,19 @@ are behind may dial it for a while.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from functools import cached_property
 
 from django.conf import settings
 
 from orchestrator.core.rotation import Candidate
-from orchestrator.core.wording import count
 from orchestrator.models import RelayPort
 
 _Key = tuple[str, str, int]
 
 
-class NoRelayPort(Exception):
-    """A node has no relay port left."""
+logger = logging.getLogger(__name__)
 
 
 class RelayPorts:
@@ -36,12 +35,14 @@ class RelayPorts:
         self._taken: dict[str, set[int]] = {}
 
     def __call__(self, candidate: Candidate, port: int, protocol: str) -> int | None:
-        """Return the relay port of one port of a replica."""
+        """Return the relay port of one port of a replica, None when its node has none left."""
         if not self._needed:
             return None
         key = (candidate.uid, protocol, port)
         if key not in self._known:
             number = self._free(str(candidate.node), key)
+            if number is None:
+                return None
             self._known[key] = number
             self._made.append(
                 RelayPort(
@@ -64,7 +65,7 @@ class RelayPorts:
         rows = RelayPort.objects.filter(replica_uid__in=self._uids)
         return {(row.replica_uid, row.protocol, row.port): row.number for row in rows}
 
-    def _free(self, node: str, key: _Key) -> int:
+    def _free(self, node: str, key: _Key) -> int | None:
         if node not in self._taken:
             rows = RelayPort.objects.filter(node=node)
             self._taken[node] = set(rows.values_list("number", flat=True))
@@ -72,10 +73,15 @@ class RelayPorts:
         first, last = settings.RELAY_PORTS
         size = last - first + 1
         if len(taken) >= size:
-            raise NoRelayPort(
-                f"node {node} has no relay port left: {count(size, 'port')} from {first} to {last} "
-                "are in use; widen KIJABI_RELAY_PORTS"
+            logger.error(
+                "Node %s has no relay port left: all from %d to %d are in use, so other nodes do "
+                "not reach replica %s there; widen KIJABI_RELAY_PORTS",
+                node,
+                first,
+                last,
+                key[0],
             )
+            return None
         start = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:4])
         number = next(
             first + (start + step) % size

@@ -103,7 +103,8 @@ MISTAKES = {
     ),
     "wrong-kind": (
         "kind: Deployment", "kind: Pod",
-        'line 2: kind: kind "Pod" is not supported; supported are Deployment, Namespace',
+        'line 2: kind: kind "Pod" is not supported; '
+        "supported are Deployment, Ingress, Namespace, Secret, Service",
     ),
     "wrong-version": (
         "apps/v1", "extensions/v1beta1",
