@@ -155,11 +155,6 @@ def runtime_class_of(template: Json) -> str:
     return template["spec"].get("runtimeClassName") or ""
 
 
-def min_ready_of(written: Json) -> int:
-    """Return how many seconds a replica has to be ready to count, of a manifest as written."""
-    return int(written["spec"].get("minReadySeconds") or 0)
-
-
 def image_of(template: Json) -> str:
     """Return the image."""
     return str(template["spec"]["containers"][0]["image"])

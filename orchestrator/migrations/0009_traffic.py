@@ -131,6 +131,7 @@ class Migration(migrations.Migration):
                 ('generation', models.PositiveBigIntegerField(default=0)),
                 ('complete_since', models.PositiveBigIntegerField(default=0)),
                 ('peers', models.JSONField(default=list)),
+                ('changed_at', models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(

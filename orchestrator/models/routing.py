@@ -15,12 +15,14 @@ class Routing(models.Model):
     """The one row that numbers every change of routing.
 
     A change that begins at `complete_since` or later can be told as such: what was removed before
-    is forgotten. `peers` are the addresses of all nodes.
+    is forgotten. `peers` are the addresses of all nodes. `changed_at` never goes back: whoever
+    waited for the row may come with an earlier time than whoever had it before.
     """
 
     generation = models.PositiveBigIntegerField(default=0)
     complete_since = models.PositiveBigIntegerField(default=0)
     peers = models.JSONField(default=list)
+    changed_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"generation {self.generation}"

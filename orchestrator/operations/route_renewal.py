@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from orchestrator.core.rotation import Standing
 from orchestrator.manifests.manifest import from_object
@@ -15,7 +16,9 @@ from orchestrator.operations.route_building import Json, ingress_routes, service
 from orchestrator.queries import endpoints, route_sources
 from orchestrator.queries.route_sources import Key
 
+Row = TypeVar("Row", RouteEntry, Endpoint)
 Standings = Mapping[str, Standing]
+FEW = 3
 _ENTRY_FIELDS = ("source", "generation", "removed", "removed_at", "payload")
 
 
@@ -28,7 +31,7 @@ class Renewal:
 
     def __init__(self, routing: Routing, now: datetime) -> None:
         self._routing = routing
-        self._now = now
+        self._now = max(now, routing.changed_at or now)
         self._nodes = endpoints.nodes()
         self._next = routing.generation + 1
         peers = route_sources.peers_of(self._nodes)
@@ -92,7 +95,8 @@ class Renewal:
         if not self._changed:
             return None
         self._routing.generation = self._next
-        self._routing.save(update_fields=["generation", "peers"])
+        self._routing.changed_at = self._now
+        self._routing.save(update_fields=["generation", "peers", "changed_at"])
         announce.changed(announce.TRAFFIC_TOPIC)
         return self._next
 
@@ -112,7 +116,7 @@ class Renewal:
         made = [entry for entry in entries if entry.pk is None]
         changed = [entry for entry in entries if entry.pk is not None and entry in self._touched]
         RouteEntry.objects.bulk_create(made)
-        RouteEntry.objects.bulk_update(changed, _ENTRY_FIELDS, batch_size=100)
+        _update(changed, _ENTRY_FIELDS)
 
     def _stand(self, standings: Mapping[int, Standings]) -> None:
         """Note where each replica stands now behind the entries, by their ids."""
@@ -129,7 +133,16 @@ class Renewal:
                     row.standing, row.generation = standing, self._next
                     (made if row.pk is None else changed).append(row)
         Endpoint.objects.bulk_create(made)
-        Endpoint.objects.bulk_update(changed, ("standing", "generation"), batch_size=200)
+        _update(changed, ("standing", "generation"))
+
+
+def _update(rows: Sequence[Row], fields: Sequence[str]) -> None:
+    """Save these fields of rows; a few cost less one by one, as most changes are of one."""
+    if len(rows) <= FEW:
+        for row in rows:
+            row.save(update_fields=fields)
+    else:
+        type(rows[0]).objects.bulk_update(rows, fields, batch_size=200)
 
 
 def _entries(

@@ -62,10 +62,15 @@ def owe_nodes(*, now: datetime) -> None:
 
 def refresh(deployments: Collection[int], *, now: datetime) -> None:
     """Renew the routes to these deployments, at the end of a transaction that changed replicas."""
-    if deployments and endpoints.services_of(deployments):
+    if not deployments:
+        return
+    # Read before the lock is taken, which those that no service selects never do: a service that
+    # comes at the same moment sees to its replicas itself.
+    wanted = endpoints.services_of(deployments)
+    if wanted:
         renewal = _begin(now)
-        # Read again: what was committed while we waited for the lock counts as well.
-        renewal.services(endpoints.services_of(deployments))
+        rows = Service.objects.filter(pk__in=wanted)
+        renewal.services(list(rows.prefetch_related("ports")))
         _end(renewal)
 
 
@@ -117,8 +122,12 @@ def prune(*, now: datetime) -> int:
 
 def locked() -> Routing:
     """Return the one row that numbers changes, locked until the transaction ends."""
-    Routing.objects.get_or_create(pk=1)
-    return Routing.objects.select_for_update(no_key=True).get(pk=1)
+    rows = Routing.objects.select_for_update(no_key=True).filter(pk=1)
+    found = rows.first()
+    if found is None:
+        Routing.objects.get_or_create(pk=1)
+        found = rows.get()
+    return found
 
 
 def _renew_owed(now: datetime) -> None:

@@ -29,7 +29,9 @@ class Services(Store[Service]):
     def follow(self, row: Service, manifest: Manifest) -> None:
         """Make the ports as written; one that stays keeps its node port."""
         spec = manifest.full["spec"]
-        known = {(port.protocol, port.number): port for port in row.ports.all()}
+        is_new = row.generation == 1
+        ports = [] if is_new else row.ports.all()
+        known = {(port.protocol, port.number): port for port in ports}
         wanted = {(port["protocol"], port["port"]): port for port in spec["ports"]}
         for key in known.keys() - wanted.keys():
             known[key].delete()
@@ -41,7 +43,8 @@ class Services(Store[Service]):
             else:
                 found.node_port = None
             found.save()
-        self._check_ingresses(row, manifest)
+        if not is_new:
+            self._check_ingresses(row, manifest)
 
     def check_free(self, row: Service) -> None:
         """Make sure that no ingress leads to the service."""

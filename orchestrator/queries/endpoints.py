@@ -6,7 +6,7 @@ Read by whoever makes routes and by whoever shows them, so that both say the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,6 @@ from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
 from orchestrator.core.rotation import Candidate, selects
 from orchestrator.manifests import deployment as manifests
 from orchestrator.models import (
-    Deployment,
     Namespace,
     Node,
     Replica,
@@ -24,6 +23,7 @@ from orchestrator.models import (
     Service,
 )
 
+_MIN_READY = "deployment__manifest__spec__minReadySeconds"
 _COLUMNS = (
     "uid",
     "node_id",
@@ -33,7 +33,9 @@ _COLUMNS = (
     "address",
     "ports",
     "revision_id",
-    "deployment_id",
+    "revision__rollout_hash",
+    "deployment__namespace_id",
+    _MIN_READY,
 )
 
 
@@ -48,23 +50,20 @@ class NodePlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Template:
-    """What all replicas of one revision have in common."""
+    """What all replicas of one template have in common."""
 
-    namespace: str
     labels: Labels
     named_ports: tuple[tuple[str, int], ...]
-    min_ready_seconds: int
 
 
-def services_of(deployments: Collection[int]) -> list[Service]:
-    """Return the services that may select replicas of these deployments (one query)."""
+def services_of(deployments: Collection[int]) -> list[int]:
+    """Return the ids of services that may select replicas of these deployments (one query)."""
     pairs = RevisionLabel.objects.filter(revision__deployment__in=deployments).order_by()
     rooms = Namespace.objects.filter(deployment__in=deployments).order_by()
-    return list(
-        Service.objects.filter(
-            namespace__in=rooms.values("name"), anchor__in=pairs.values("pair")
-        ).prefetch_related("ports")
+    found = Service.objects.filter(
+        namespace__in=rooms.values("name"), anchor__in=pairs.values("pair")
     )
+    return list(found.order_by("pk").values_list("pk", flat=True))
 
 
 def selector_of(service: Service) -> Labels:
@@ -84,15 +83,19 @@ def nodes() -> dict[str, NodePlace]:
 def candidates(
     services: Sequence[Service], places: Mapping[str, NodePlace]
 ) -> dict[int, list[Candidate]]:
-    """Return by service the replicas that its selector picks, gone ones left out (3 queries)."""
+    """Return by service the replicas that its selector picks, gone ones left out.
+
+    One query, and another for templates that this process has not met yet.
+    """
     rows = _replicas(services)
-    templates = _templates(rows)
+    templates = _templates({row["revision__rollout_hash"]: row["revision_id"] for row in rows})
     by_anchor: dict[tuple[str, str], list[tuple[Labels, Candidate]]] = defaultdict(list)
     for row in rows:
-        template = templates[row["revision_id"]]
+        template = templates[row["revision__rollout_hash"]]
         found = _candidate(row, template, places)
         for key, value in template.labels:
-            by_anchor[template.namespace, f"{key}={value}"].append((template.labels, found))
+            room = row["deployment__namespace_id"]
+            by_anchor[room, f"{key}={value}"].append((template.labels, found))
     return {
         service.pk: [
             candidate
@@ -106,25 +109,31 @@ def candidates(
 def _replicas(services: Sequence[Service]) -> list[dict[str, Any]]:
     rows = Replica.objects.exclude(phase__in=GONE_PHASES).filter(
         revision__label_set__pair__in={service.anchor for service in services},
-        deployment__namespace__in={service.namespace_id for service in services},
+        deployment__namespace__name__in={service.namespace_id for service in services},
     )
     # One that several services find comes several times.
     return list({row["uid"]: row for row in rows.order_by("uid").values(*_COLUMNS)}.values())
 
 
-def _templates(rows: Iterable[Mapping[str, Any]]) -> dict[int, _Template]:
-    revisions = Revision.objects.in_bulk({row["revision_id"] for row in rows})
-    wanted = {revision.deployment_id for revision in revisions.values()}
-    owners = Deployment.objects.only("namespace_id", "manifest").in_bulk(wanted)
-    return {
-        pk: _Template(
-            namespace=owners[revision.deployment_id].namespace_id,
-            labels=manifests.labels_of(revision.template),
-            named_ports=manifests.port_names_of(revision.template),
-            min_ready_seconds=manifests.min_ready_of(owners[revision.deployment_id].manifest),
-        )
-        for pk, revision in revisions.items()
-    }
+# By the digest of the template, so that what is kept can never be out of date.
+_met: dict[str, _Template] = {}
+_MET_AT_MOST = 20_000
+
+
+def _templates(revisions: Mapping[str, int]) -> dict[str, _Template]:
+    """Return what templates say, by digest; `revisions` names a revision that has each."""
+    known = {digest: _met[digest] for digest in revisions if digest in _met}
+    missing = [pk for digest, pk in revisions.items() if digest not in known]
+    if missing:
+        if len(_met) > _MET_AT_MOST:
+            _met.clear()
+        rows = Revision.objects.filter(pk__in=missing).order_by()
+        for digest, template in rows.values_list("rollout_hash", "template"):
+            known[digest] = _met[digest] = _Template(
+                labels=manifests.labels_of(template),
+                named_ports=manifests.port_names_of(template),
+            )
+    return known
 
 
 def _candidate(
@@ -138,7 +147,7 @@ def _candidate(
         phase=ReplicaPhase(row["phase"]),
         ready=row["ready"],
         ready_at=row["ready_at"],
-        min_ready_seconds=template.min_ready_seconds,
+        min_ready_seconds=int(row[_MIN_READY] or 0),
         address=row["address"],
         named_ports=template.named_ports,
         reachable=tuple((inside, outside) for inside, outside in row["ports"]),

@@ -75,14 +75,18 @@ def differing() -> set[Key]:
 
 def following(keys: Iterable[Key]) -> set[Key]:
     """Return the ingresses that follow from services and secrets among the keys."""
-    found: set[Key] = set()
+    led: dict[str, set[str]] = defaultdict(set)
+    whole: set[str] = set()
     for kind, namespace, name in keys:
-        if kind != RouteEntry.INGRESS:
-            rows = Ingress.objects.filter(namespace__name=namespace)
+        if kind == RouteEntry.SERVICE:
+            led[namespace].add(name)
+        elif kind != RouteEntry.INGRESS:
             # What follows from a secret is not written down: all of its namespace may.
-            rows = rows.filter(paths__service=name) if kind == RouteEntry.SERVICE else rows
-            found |= {(RouteEntry.INGRESS, row.namespace_id, row.name) for row in rows}
-    return found
+            whole.add(namespace)
+    rows = list(Ingress.objects.filter(namespace__name__in=whole)) if whole else []
+    for namespace, names in led.items():
+        rows += Ingress.objects.filter(namespace__name=namespace, paths__service__in=names)
+    return {(RouteEntry.INGRESS, row.namespace_id, row.name) for row in rows}
 
 
 def _services(room: Q) -> dict[Names, str]:
