@@ -15,6 +15,7 @@ from webui.views import (
     logs,
     overview,
     things,
+    traffic,
 )
 
 app_name = "webui"
@@ -55,6 +56,9 @@ urlpatterns = [
     path("nodes/<str:name>/drain/start/", acts.drain, name="start-drain"),
     path("nodes/<str:name>/cordon/", acts.cordon, name="cordon"),
     path("nodes/<str:name>/uncordon/", acts.uncordon, name="uncordon"),
+    path("services/", traffic.service_list, name="services"),
+    path("services/<str:namespace>/<str:name>/", traffic.service, name="service"),
+    path("gateways/", traffic.gateway_list, name="gateways"),
     path("jobs/", things.job_list, name="jobs"),
     path("jobs/<str:uid>/", things.job, name="job"),
     path("events/", things.event_list, name="events"),
