@@ -33,16 +33,16 @@ class Stack:
     runtime: str
     process: subprocess.Popen[str] | None = None
     env: dict[str, str] = field(default_factory=dict)
+    root: Path = ROOT
+    python: Path = Path(sys.executable)
 
-    def start(self) -> None:
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("KIJABI", "DJANGO"))}
-        self.env.pop("REDIS_URL", None)
-        self.env.pop("DATABASE_URL", None)
-        self.env |= {"KIJABI_HOME": str(self.home), "KIJABI_NO_VENV": "1"}
+    def start(self, env: dict[str, str] | None = None) -> None:
+        """Run `up` until it says that it is up; with this environment alone, if one is given."""
+        self.env = self._inherited() if env is None else env
         words = ["up", "--port", str(self.port), "--runtime", self.runtime, "--node-name", "n1"]
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", *words],
-            cwd=ROOT,
+            [self.python, "manage.py", *words],
+            cwd=self.root,
             env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -56,6 +56,12 @@ class Stack:
                 return
         raise AssertionError(f"up ended with {self.process.wait()}: {''.join(said)}")
 
+    def _inherited(self) -> dict[str, str]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("KIJABI", "DJANGO"))}
+        env.pop("REDIS_URL", None)
+        env.pop("DATABASE_URL", None)
+        return env | {"KIJABI_HOME": str(self.home), "KIJABI_NO_VENV": "1"}
+
     def end(self) -> None:
         if self.process is not None:
             self.process.terminate()
@@ -66,8 +72,8 @@ class Stack:
     def run(self, *words: str, text: str = "", status: int = 0) -> str:
         """Run a command line; return what it printed."""
         result = subprocess.run(
-            [sys.executable, "manage.py", *words],
-            cwd=ROOT,
+            [self.python, "manage.py", *words],
+            cwd=self.root,
             env=self.env,
             input=text,
             capture_output=True,

@@ -18,6 +18,7 @@ from rest_framework.views import exception_handler
 from orchestrator.manifests.node_change import NodeChangeInvalid
 from orchestrator.manifests.problems import ManifestInvalid, Problem
 from orchestrator.operations import (
+    autoscalers,
     broker_users,
     command_runs,
     commands,
@@ -28,6 +29,8 @@ from orchestrator.operations import (
     namespaces,
     node_marks,
     nodes,
+    rebalancing,
+    replica_counts,
     replicas,
     revisions,
     stored,
@@ -51,6 +54,7 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (nodes.NodeNotFound, 404, "Not found"),
     (nodes.NodeAlive, 409, "Not possible now"),
     (draining.DeadlineOutOfRange, 422, "Not a valid deadline"),
+    (rebalancing.RebalanceRefused, 409, "Not possible now"),
     (node_marks.LabelFixed, 409, "Not possible"),
     (replicas.ReplicaNotFound, 404, "Not found"),
     (stored.ObjectNotFound, 404, "Not found"),
@@ -59,6 +63,11 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (deployments.DeploymentExists, 409, "The name is taken"),
     (deployments.GenerationConflict, 409, "It was changed in the meantime"),
     (deployments.DeploymentBusy, 409, "Not possible now"),
+    (replica_counts.OwnedByAutoscaler, 409, "Not possible now"),
+    (autoscalers.AutoscalerNotFound, 404, "Not found"),
+    (autoscalers.AutoscalerExists, 409, "The name is taken"),
+    (autoscalers.AutoscalerChanged, 409, "It was changed in the meantime"),
+    (autoscalers.CannotRename, 409, "Not possible"),
     (namespaces.NamespaceInUse, 409, "Not possible now"),
     (replicas.ReplicaNotRunning, 409, "Not possible now"),
     (joining.TokenUseless, 403, "Not allowed"),

@@ -11,6 +11,7 @@ KINDS = (
     "secrets",
     "routes",
     "gateways",
+    "autoscalers",
     "replicas",
     "nodes",
     "jobs",
@@ -22,19 +23,28 @@ SINGULAR = {kind[:-1]: kind for kind in KINDS} | {
     "svc": "services",
     "ing": "ingresses",
     "pods": "replicas",
+    **dict.fromkeys(("hpa", "horizontalpodautoscaler"), "autoscalers"),
 }
-OF_NAMESPACE = {"deployments", "services", "ingresses", "secrets", "routes", "replicas", "events"}
+OF_NAMESPACE = {
+    *("deployments", "services", "ingresses", "secrets", "routes"),
+    *("autoscalers", "replicas", "events"),
+}
 # What is addressed by namespace and name, and made by a manifest.
 NAMED = {
     "deployments": "Deployment",
     "services": "Service",
     "ingresses": "Ingress",
     "secrets": "Secret",
+    "autoscalers": "HorizontalPodAutoscaler",
 }
 # What `get KIND NAME -o yaml` shows as a manifest.
-WITH_MANIFEST = {"deployments", "services", "ingresses"}
+WITH_MANIFEST = {"deployments", "services", "ingresses", "autoscalers"}
 _ONE_PATH = {"replicas": "replicas/{}/", "nodes": "nodes/{}/"}
-_GROUPS = {"Deployment": "deployment.apps", "Ingress": "ingress.networking.k8s.io"}
+_GROUPS = {
+    "Deployment": "deployment.apps",
+    "Ingress": "ingress.networking.k8s.io",
+    "HorizontalPodAutoscaler": "horizontalpodautoscaler.autoscaling",
+}
 
 
 def path_of(kind: str, namespace: str, name: str) -> str | None:
@@ -58,11 +68,14 @@ def reference(target: list[str], *, allowed: tuple[str, ...] = ("deployments",))
         raise Refused("name one thing, such as deployment/web")
     kind = SINGULAR.get(words[0].split(".")[0], words[0].split(".")[0])
     if kind not in allowed:
-        known = " or ".join(
-            f"{one.removesuffix('es') if one == 'ingresses' else one[:-1]}/NAME" for one in allowed
-        )
+        known = " or ".join(f"{word(one)}/NAME" for one in allowed)
         raise Refused(f"{words[0]} cannot be used here; use {known}")
     return kind, words[1]
+
+
+def word(kind: str) -> str:
+    """Return the word for one thing of a kind."""
+    return "ingress" if kind == "ingresses" else kind[:-1]
 
 
 def label(kind: str, name: str) -> str:

@@ -9,7 +9,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import draining, executing, exposing, kinds, marking, tables, waiting
+from orchestrator.cli import (
+    autoscaling,
+    draining,
+    executing,
+    exposing,
+    joining,
+    kinds,
+    marking,
+    rebalancing,
+    tables,
+    waiting,
+    yaml_form,
+)
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
@@ -42,6 +54,8 @@ def apply(client: Client, options: argparse.Namespace) -> int:
     for saved in answer["results"]:
         suffix = " (dry run)" if options.dry_run else ""
         _print(f"{kinds.label(saved['kind'], saved['name'])} {saved['action']}{suffix}")
+        if saved.get("note"):
+            _print(f"  note: {saved['note']}")
         if options.dry_run and saved["diff"]:
             _print(saved["diff"])
     if not options.wait or options.dry_run:
@@ -63,8 +77,11 @@ def get(client: Client, options: argparse.Namespace) -> int:
         return 0
     rows = _rows(client, kind, options)
     if options.output in {"json", "yaml"}:
-        # JSON is YAML, too; only manifests have a YAML form of their own.
-        _print(json.dumps(rows[0] if options.name else rows, indent=2, ensure_ascii=False))
+        shown = rows[0] if options.name else rows
+        is_yaml = options.output == "yaml"
+        _print(
+            yaml_form.dump(shown) if is_yaml else json.dumps(shown, indent=2, ensure_ascii=False)
+        )
         return 0
     if not rows:
         sys.stderr.write(f"No {kind} found.\n")
@@ -89,7 +106,7 @@ def delete(client: Client, options: argparse.Namespace) -> int:
     if kind == "replicas":
         _print(f"replica/{name} is stopped; another takes its place")
     else:
-        _print(f"{kinds.NAMED[kind].lower()}/{name} deleted")
+        _print(f"{kinds.word(kind)}/{name} deleted")
     return 0
 
 
@@ -157,6 +174,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "delete": delete,
     "scale": scale,
     "expose": exposing.expose,
+    "autoscale": autoscaling.autoscale,
     "rollout": rollout,
     "logs": logs,
     "exec": executing.execute,
@@ -164,7 +182,9 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "cordon": cordon,
     "uncordon": cordon,
     "drain": draining.drain,
+    "rebalance": rebalancing.rebalance,
     "forget": forget,
+    "join-token": joining.token,
     "label": marking.label,
     "taint": marking.taint,
 }
@@ -194,7 +214,10 @@ def _parser() -> argparse.ArgumentParser:
     exposing.add_options(made["expose"])
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
+    joining.add_options(made["join-token"])
+    rebalancing.add_options(made["rebalance"])
     marking.add_options(made["label"], made["taint"])
+    autoscaling.add_options(made["autoscale"])
     for name in ("logs", "retry", "cordon", "uncordon", "forget"):
         made[name].add_argument("name")
     return parser
@@ -241,7 +264,7 @@ def _rows(client: Client, kind: str, options: argparse.Namespace) -> list[dict[s
 
 
 def _deployment(namespace: str, name: str) -> str:
-    return f"namespaces/{namespace}/deployments/{name}/"
+    return str(kinds.path_of("deployments", namespace, name))
 
 
 def _read(name: str) -> bytes:

@@ -28,6 +28,10 @@ class Reason(StrEnum):
     PLACED = "Placed"
     UNPLACEABLE = "Unplaceable"
     DRAIN = "NodeDrain"
+    RESCHEDULE = "Rescheduled"
+    RESCHEDULE_WAITS = "RescheduleWaits"
+    REBALANCE = "Rebalanced"
+    MOVE_ENDED = "MoveEnded"
     RESIZE = "ResizeInPlace"
     RESIZE_WAITS = "ResizeWaits"
     DEADLINE = "ProgressDeadlineExceeded"
@@ -46,7 +50,11 @@ class ScaleRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
-    """Create a replica; `node` None means it waits, and `waiting` says for what."""
+    """Create a replica; `node` None means it waits, and `waiting` says for what.
+
+    One that moves another away from its node `replaces` that; `origin` says so to people, and
+    `moves` how often in a row it was because it kept failing.
+    """
 
     revision: int
     slot: int
@@ -55,6 +63,9 @@ class StartReplica:
     reason: Reason
     message: str
     waiting: str = ""
+    replaces: str = ""
+    moves: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +114,16 @@ class UpdateReplica:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EndMove:
+    """Strike a move that was asked for off the list: it is `done`, or dropped for a reason."""
+
+    move: int
+    done: bool
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailRollout:
     """The rollout missed its deadline; roll back to `rollback_to` when that is not None."""
 
@@ -141,6 +162,7 @@ Action = (
     | WithdrawReplica
     | StopReplica
     | UpdateReplica
+    | EndMove
     | FailRollout
     | CompleteRollout
     | PruneRevision

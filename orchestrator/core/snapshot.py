@@ -10,7 +10,15 @@ from datetime import datetime
 
 from orchestrator.core.constraints import NO_RULES, Labels, PlacementRules, PodTerm, Taint
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
-from orchestrator.core.spec import NO_RESOURCES, NOTHING, Amounts, DeploymentSpec, Resources
+from orchestrator.core.spec import (
+    NO_RESOURCES,
+    NOTHING,
+    RESCHEDULING,
+    Amounts,
+    DeploymentSpec,
+    ReschedulePolicy,
+    Resources,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +50,8 @@ class ReplicaView:
     less is on its way.
     `update_failed` tells that the node could not change its limits to those of its revision, so
     asking again is pointless until the revision changes.
+    `failures` are the latest times it failed on its node. `replaces` is the one it was started
+    instead of; `moves` says how often in a row that was because it kept failing.
 
     `routed` tells that gateways are told to send it new connections, `routes_generation` with which
     generation of routes that was changed last. One that is withdrawn is so since `withdrawn_at`,
@@ -65,6 +75,9 @@ class ReplicaView:
     routes_generation: int = 0
     withdrawn_at: datetime | None = None
     withdrawn_for: str = ""
+    failures: tuple[datetime, ...] = ()
+    replaces: str = ""
+    moves: int = 0
     created_at: datetime
 
 
@@ -87,7 +100,7 @@ class NodeView:
 
     `replicas` and `reserved` count those of all deployments until they are gone. `capacity` is
     nothing where the node has not stated any; then nothing is checked against it. `failures` is
-    how many replicas of this deployment died there lately, `images` are those of this deployment
+    how many replicas of this deployment failed there lately, `images` are those of this deployment
     that have run there. A draining one is to be emptied, by
     `drain_until` at the latest if that is given; `lost_at` is since when a lost one is lost.
     """
@@ -123,6 +136,17 @@ class NeighbourView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoveView:
+    """A move of one replica that people asked for: from which node to which, and what is gained."""
+
+    id: int
+    replica: str
+    source: str
+    target: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutView:
     """What the latest pass wrote down, so that this one can tell progress and scaling apart.
 
@@ -146,8 +170,9 @@ class Snapshot:
     """The frozen input of the planner. `current` is the number of the revision asked for.
 
     `revisions` are sorted by number, `replicas` by (revision, slot, uid), `nodes` by name.
-    Gone replicas are left out. `neighbours` are replicas of other deployments of the namespace, as
-    far as a rule looks at them. `gateways` are those that are to be waited for.
+    Gone replicas are left out. `asked` are the moves that are still to be made, the first one
+    first. `neighbours` are replicas of other deployments of the namespace, as far as a rule looks
+    at them. `gateways` are those that are to be waited for.
     """
 
     now: datetime
@@ -161,3 +186,5 @@ class Snapshot:
     nodes: tuple[NodeView, ...] = ()
     neighbours: tuple[NeighbourView, ...] = ()
     gateways: tuple[GatewayView, ...] = ()
+    asked: tuple[MoveView, ...] = ()
+    rescheduling: ReschedulePolicy = RESCHEDULING

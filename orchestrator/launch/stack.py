@@ -18,7 +18,7 @@ from orchestrator.home import ROOT, is_on, state_folder
 from orchestrator.launch import broker, environment, locks, nodes
 from orchestrator.launch.environment import Unready
 from orchestrator.launch.locks import OnlyOne
-from orchestrator.launch.supervisor import Child, Supervisor
+from orchestrator.launch.supervisor import Child, Supervisor, latest_line
 
 READY_SECONDS = 60
 NODE_SECONDS = 15
@@ -82,8 +82,7 @@ def _run_stack(home: Path, options: argparse.Namespace) -> None:
         supervisor.add(_web_child(home, shared, options))
         supervisor.add(_control_child(home, shared))
         if not options.no_node:
-            name, runtime = options.node_name, options.runtime
-            supervisor.add(nodes.child(home, name, runtime, options.label))
+            supervisor.add(nodes.child(home, options.node_name, options))
         address = f"http://{_shown_host(options.host)}:{options.port}"
         if _await_ready(supervisor, f"{address}/readyz", home):
             (home / "run/server").write_text(address)
@@ -149,9 +148,7 @@ def _await_ready(supervisor: Supervisor, url: str, home: Path) -> bool:
         supervisor.step(0.05)
         if supervisor.is_ending:
             return False
-        if (hopeless := supervisor.unable(TRIES_BEFORE_READY)) is not None:
-            why = _latest_line(hopeless.log)
-            raise Unready(f"{hopeless.name} cannot run: {why} (its log: {hopeless.log})")
+        _check_hope(supervisor)
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310, our own address
                 if answer.status == 200:
@@ -161,9 +158,10 @@ def _await_ready(supervisor: Supervisor, url: str, home: Path) -> bool:
     raise Unready(f"the web server does not become ready; its log is {home / 'logs/web.log'}")
 
 
-def _latest_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it says nothing"
+def _check_hope(supervisor: Supervisor) -> None:
+    if (hopeless := supervisor.unable(TRIES_BEFORE_READY)) is not None:
+        why = latest_line(hopeless.log)
+        raise Unready(f"{hopeless.name} cannot run: {why} (its log: {hopeless.log})")
 
 
 def _await_node(supervisor: Supervisor, url: str, login: dict[str, str | None]) -> None:
@@ -173,6 +171,7 @@ def _await_node(supervisor: Supervisor, url: str, login: dict[str, str | None]) 
     deadline = time.monotonic() + NODE_SECONDS
     while time.monotonic() < deadline and not supervisor.is_ending:
         supervisor.step(0.1)
+        _check_hope(supervisor)
         try:
             urllib.request.urlopen(request, timeout=2).close()  # noqa: S310, our own address
         except (urllib.error.URLError, OSError):

@@ -22,8 +22,11 @@ PR_SET_PDEATHSIG = 1
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
 STEADY_SECONDS = 10.0
 GRACE_SECONDS = 10.0
+TAIL_BYTES = 4096
 MAX_LOG_BYTES = 10 * 1024 * 1024
 LOG_CHECK_SECONDS = 60.0
+# A program that cannot run is told of each time at first, then about once a minute.
+TOLD_ENDS, TOLD_EVERY = 5, 12
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -150,9 +153,25 @@ class Supervisor:
         child.quick_ends = 1 if steady else child.quick_ends + 1
         child.wait = restart_wait(child.quick_ends)
         child.start_at = now + child.wait
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        when = f"in {child.wait:g} s" if child.wait else "now"
-        self._say(f"{child.name} ended {how}; it is started again {when} (its log: {child.log})")
+        if child.quick_ends <= TOLD_ENDS or child.quick_ends % TOLD_EVERY == 0:
+            self._say(_obituary(child, status))
+
+
+def latest_line(log: Path) -> str:
+    """Return the last thing a program said, for the person who has to mend it."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
+
+
+def _obituary(child: Child, status: int) -> str:
+    how = (
+        f"by signal {-status}" if status < 0 else f"with status {status}: {latest_line(child.log)}"
+    )
+    when = f"in {child.wait:g} s" if child.wait else "now"
+    often = f" for the {child.quick_ends}th time" if child.quick_ends > TOLD_ENDS else ""
+    return f"{child.name} ended{often} {how}; it is started again {when} (its log: {child.log})"
 
 
 def restart_wait(quick_ends: int) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.manifests import rules, schema, traffic
+from orchestrator.manifests import autoscaling, rules, schema, traffic
 from orchestrator.manifests.fields import Struct
 from orchestrator.manifests.problems import Findings, Path
 
@@ -24,6 +24,9 @@ class ManifestKind:
 KINDS = {
     "Deployment": ManifestKind(schema=schema.DEPLOYMENT, complete=rules.complete, only_clean=False),
     "Namespace": ManifestKind(schema=schema.NAMESPACE),
+    "HorizontalPodAutoscaler": ManifestKind(
+        schema=autoscaling.AUTOSCALER, complete=autoscaling.complete
+    ),
     "Service": ManifestKind(schema=traffic.SERVICE, complete=traffic.complete_service),
     "Ingress": ManifestKind(schema=traffic.INGRESS, complete=traffic.complete_ingress),
     "Secret": ManifestKind(schema=traffic.SECRET, complete=traffic.complete_secret),

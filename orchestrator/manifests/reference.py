@@ -6,30 +6,21 @@ import json
 from collections.abc import Iterator
 
 from orchestrator.manifests.fields import ABSENT, Kind, Many, Only, Struct
-from orchestrator.manifests.kinds import KINDS
+from orchestrator.manifests.schema import DEPLOYMENT
 
 # Places whose fields are those of another: every other probe, and wishes as duties.
-_SHOWN = ("Deployment", "Service", "Ingress", "Secret")
-_OF_EVERY_KIND = ("kind", "metadata", "metadata.name", "metadata.namespace", "metadata.labels")
-_AS_ANOTHER = ("startupProbe", "livenessProbe", "podAntiAffinity", "preferredDuring")
+_AS_ANOTHER = (
+    *("startupProbe", "livenessProbe", "podAntiAffinity", "preferredDuring"),
+    *("pods.target", "scaleDown"),
+)
 
 
-def reference_markdown() -> str:
-    """Return the manifest reference: every field of every kind with type, default, meaning."""
-    parts = [
-        _of_kind(name, KINDS[name].schema, told_before=bool(number))
-        for number, name in enumerate(_SHOWN)
-    ]
-    return "\n".join(parts)
-
-
-def _of_kind(name: str, schema: Struct, *, told_before: bool) -> str:
-    """Return one kind; who an object is need not be said again for each."""
-    lines = [f"### {name}", "", "| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+def reference_markdown(schema: Struct = DEPLOYMENT) -> str:
+    """Return the reference of one kind of manifest: every field with type, default, meaning."""
+    lines = ["| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     lines += [
         f"| `{path}` | {label} | {default} | {doc} |"
         for path, label, default, doc in _rows(schema, "")
-        if not (told_before and path in _OF_EVERY_KIND)
     ]
     silent = ", ".join(f"`{pair}`" for pair in dict.fromkeys(_silent_pairs(schema)))
     if silent:
@@ -66,6 +57,6 @@ def _rows(kind: Kind, prefix: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _shown(default: object) -> str:
-    if default is ABSENT or default == {}:
+    if default is ABSENT or default == {} or isinstance(default, list):
         return "–"
     return f"`{default if default and isinstance(default, str) else json.dumps(default)}`"

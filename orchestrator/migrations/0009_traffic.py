@@ -19,7 +19,7 @@ def label_existing(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orchestrator', '0006_placement'),
+        ('orchestrator', '0008_rebalancing'),
     ]
 
     operations = [

@@ -1,6 +1,7 @@
 """The tables of the control plane."""
 
 from orchestrator.models.access import ApiToken, IdempotentAnswer, LoginTry
+from orchestrator.models.autoscaling import Autoscaler, ScalingDecision
 from orchestrator.models.deployment import Deployment, Namespace, Revision
 from orchestrator.models.event import Event, Result, Severity
 from orchestrator.models.job import (
@@ -11,7 +12,9 @@ from orchestrator.models.job import (
     JobState,
 )
 from orchestrator.models.joining import JoinToken, NodeIdentity
+from orchestrator.models.metrics import MetricBlock
 from orchestrator.models.node import Node
+from orchestrator.models.rebalance import MoveState, Rebalance, RebalanceMove
 from orchestrator.models.replica import Replica
 from orchestrator.models.routing import Endpoint, Gateway, RelayPort, RouteEntry, Routing
 from orchestrator.models.traffic import (
@@ -28,6 +31,7 @@ __all__ = [
     "OPEN_STATES",
     "UNCONFIRMED_STATES",
     "ApiToken",
+    "Autoscaler",
     "Deployment",
     "Endpoint",
     "Event",
@@ -40,9 +44,13 @@ __all__ = [
     "JobState",
     "JoinToken",
     "LoginTry",
+    "MetricBlock",
+    "MoveState",
     "Namespace",
     "Node",
     "NodeIdentity",
+    "Rebalance",
+    "RebalanceMove",
     "RelayPort",
     "Replica",
     "Result",
@@ -50,6 +58,7 @@ __all__ = [
     "RevisionLabel",
     "RouteEntry",
     "Routing",
+    "ScalingDecision",
     "Secret",
     "Service",
     "ServicePort",

@@ -7,9 +7,17 @@ from typing import Any
 
 from django.db import transaction
 
+from orchestrator.manifests import autoscaler
 from orchestrator.manifests.manifest import Manifest
 from orchestrator.models import Deployment
-from orchestrator.operations import deployments, ingresses, namespaces, secrets, services
+from orchestrator.operations import (
+    autoscalers,
+    deployments,
+    ingresses,
+    namespaces,
+    secrets,
+    services,
+)
 from orchestrator.operations.deployments import Saved
 from orchestrator.operations.events import Change
 from orchestrator.operations.stored import Store
@@ -17,7 +25,7 @@ from orchestrator.operations.stored import Store
 _STORES: dict[str, Store[Any]] = {
     store.kind: store for store in (secrets.STORE, services.STORE, ingresses.STORE)
 }
-_ORDER = ("Namespace", *_STORES, "Deployment")
+_ORDER = ("Namespace", *_STORES, "Deployment", "HorizontalPodAutoscaler")
 
 
 class _DryRun(Exception):
@@ -52,6 +60,7 @@ def _all_or_nothing(
     saved: dict[int, Saved] = {}
     try:
         with transaction.atomic():
+            _lock_deployments([manifest for _, manifest in ordered])
             for index, manifest in ordered:
                 saved[index] = make(manifest, change)
             if dry_run:
@@ -72,6 +81,21 @@ def _namespaces_first(manifests: Sequence[Manifest]) -> list[tuple[int, Manifest
     )
 
 
+def _lock_deployments(manifests: Sequence[Manifest]) -> None:
+    """Lock the deployments that autoscalers here will look at, with those named, in one order."""
+    targets = {
+        (manifest.namespace, autoscaler.target_of(manifest.full))
+        for manifest in manifests
+        if manifest.kind == "HorizontalPodAutoscaler"
+    }
+    if not targets:
+        return
+    named = {(one.namespace, one.name) for one in manifests if one.kind == "Deployment"}
+    rows = Deployment.objects.select_for_update(of=("self",), no_key=True)
+    for namespace, name in sorted(targets | named):
+        rows.filter(namespace_id=namespace, name=name).first()
+
+
 def _save(manifest: Manifest, change: Change) -> Saved:
     if manifest.kind == "Namespace":
         created = namespaces.ensure(manifest.name, change)
@@ -79,6 +103,8 @@ def _save(manifest: Manifest, change: Change) -> Saved:
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
     if manifest.kind in _STORES:
         return _STORES[manifest.kind].apply(manifest, change)
+    if manifest.kind == "HorizontalPodAutoscaler":
+        return autoscalers.save_manifest(manifest, change)
     return deployments.save_manifest(manifest, change)
 
 
@@ -89,6 +115,8 @@ def _delete(manifest: Manifest, change: Change) -> Saved:
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
     if manifest.kind in _STORES:
         return _STORES[manifest.kind].remove(manifest, change)
+    if manifest.kind == "HorizontalPodAutoscaler":
+        return autoscalers.remove(manifest, change)
     named = Deployment.objects.filter(namespace_id=manifest.namespace, name=manifest.name)
     action = "deleted" if named.exists() else "absent"
     if action == "deleted":

@@ -31,6 +31,7 @@ from orchestrator.operations import (
     events,
     jobs,
     namespaces,
+    rebalancing,
 )
 from orchestrator.operations.discovery import Variables
 from orchestrator.operations.events import SYSTEM, Change
@@ -52,6 +53,8 @@ CHANGED_FIELDS = (
     "finished_at",
     "cause",
 )
+
+_ALARMING = (core.Reason.UNPLACEABLE, core.Reason.RESCHEDULE, core.Reason.RESCHEDULE_WAITS)
 
 
 class Execution:
@@ -100,6 +103,8 @@ class Execution:
                 self._stop(action)
             case core.UpdateReplica():
                 self._update(action)
+            case core.EndMove():
+                rebalancing.end_move(self._deployment, action, now=self._now)
             case core.FailRollout():
                 self._fail(action)
             case core.CompleteRollout():
@@ -128,6 +133,9 @@ class Execution:
             phase=ReplicaPhase.ASSIGNED if action.node else ReplicaPhase.PENDING,
             reason="Assigned" if action.node else "Unplaceable",
             waiting=action.waiting,
+            replaces=action.replaces,
+            moves=action.moves,
+            origin=action.origin,
             created_at=self._now,
         )
         _ask_for(replica, action.resources)
@@ -256,11 +264,8 @@ class Execution:
 
     def _event(self, action: core.Action, revision: Revision) -> Event:
         reason = getattr(action, "reason", type(action).__name__)
-        alarming = (
-            isinstance(action, core.FailRollout)
-            or reason == core.Reason.UNPLACEABLE
-            or (isinstance(action, core.StopReplica) and action.is_cut)
-        )
+        is_cut = isinstance(action, core.StopReplica) and action.is_cut
+        alarming = is_cut or isinstance(action, core.FailRollout) or reason in _ALARMING
         return events.about_deployment(
             self._deployment,
             reason=str(reason),

@@ -20,7 +20,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from orchestrator.models import Event, LoginTry, Result, Severity
-from orchestrator.operations import accounts, events
+from orchestrator.operations import accounts, advisory_locks, events
 from orchestrator.operations.events import Act, Change
 
 WINDOW = timedelta(minutes=15)
@@ -91,8 +91,13 @@ def forget_old(*, now: datetime) -> int:
     return LoginTry.objects.filter(at__lte=now - WINDOW).delete()[0]
 
 
+@transaction.atomic
 def _begin(name: str, address: str, now: datetime) -> LoginTry | None:
-    """Write a try down; None, and nothing written, when it is one too many."""
+    """Write a try down; None, and nothing written, when it is one too many.
+
+    One after the other: a row that is numbered but not yet committed is counted by nobody.
+    """
+    advisory_locks.take_logins(address)
     row = LoginTry.objects.create(pair=_pair(name, address), address=address, at=now)
     for rows, most in _counted(name, address, now):
         if rows.filter(pk__lte=row.pk).count() > most:

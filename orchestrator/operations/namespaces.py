@@ -50,6 +50,7 @@ def delete(name: str, change: Change) -> bool:
             return False
         for word, living in (
             ("deployments", namespace.deployment_set.filter(deleting=False)),
+            ("autoscalers", namespace.autoscaler_set.all()),
             ("ingresses", namespace.ingress_set.all()),
             ("services", namespace.service_set.all()),
             ("secrets", namespace.secret_set.all()),

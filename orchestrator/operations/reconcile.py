@@ -16,7 +16,7 @@ from django.db import transaction
 from orchestrator.core.plan import Plan
 from orchestrator.core.planner import make_plan
 from orchestrator.models import Deployment
-from orchestrator.operations import announce, dispatch, placement_lock, routing
+from orchestrator.operations import advisory_locks, announce, dispatch, routing
 from orchestrator.operations.carrying_out import Execution
 from orchestrator.queries import snapshots
 
@@ -52,7 +52,7 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
             return Pass(outcome=Outcome.CONFLICT if exists else Outcome.GONE)
         revisions = list(deployment.revisions.order_by("number"))
         plan = make_plan(snapshots.load(deployment, revisions, now=now))
-        if plan.takes_room and placement_lock.take():
+        if plan.takes_room and advisory_locks.take_placement():
             plan = make_plan(snapshots.load(deployment, revisions, now=now))
         before = _shown(deployment)
         execution = Execution(deployment, revisions, now)

@@ -126,6 +126,8 @@ class Store(Generic[Row]):
             row = self.lock(namespace, name)
             _check_generation(row, generation)
             manifest = from_object(manifests.merge_patch(row.manifest, dict(merge)))
+            if manifest.kind != self.kind:
+                raise ObjectConflict(f"{self._named(row)} cannot become a {manifest.kind}")
             self._save(row, manifest, change, "patch")
             return row
 

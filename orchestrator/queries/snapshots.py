@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
 from orchestrator.core.lifecycle import (
@@ -19,6 +20,7 @@ from orchestrator.core.lifecycle import (
 )
 from orchestrator.core.rotation import Standing
 from orchestrator.core.snapshot import (
+    MoveView,
     NeighbourView,
     NodeView,
     ReplicaView,
@@ -26,23 +28,31 @@ from orchestrator.core.snapshot import (
     RolloutView,
     Snapshot,
 )
-from orchestrator.core.spec import NOTHING, Amounts, Resources
+from orchestrator.core.spec import NOTHING, Amounts, ReschedulePolicy, Resources
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests import placing
-from orchestrator.models import Deployment, Endpoint, Node, Replica, Revision
+from orchestrator.models import (
+    Deployment,
+    Endpoint,
+    MoveState,
+    Node,
+    RebalanceMove,
+    Replica,
+    Revision,
+)
 from orchestrator.queries import gateways
 
 FAILURES_COUNT_FOR = timedelta(minutes=10)
 
 
 def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime) -> Snapshot:
-    """Return everything the planner may look at for one deployment (at most 6 queries).
+    """Return everything the planner may look at for one deployment (at most 7 queries).
 
     `revisions` are all of the deployment's, in the order of their numbers.
     """
     views = tuple(_revision(revision) for revision in revisions)
     images = {row.pk: view.image for row, view in zip(revisions, views, strict=True)}
-    return _snapshot(
+    snapshot = _snapshot(
         deployment,
         views,
         _replicas(
@@ -53,14 +63,17 @@ def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime
         _neighbours(deployment, everyone=any(v.rules.look_at_replicas for v in views)),
         now,
     )
+    return replace(snapshot, asked=_asked([deployment]).get(deployment.pk, ()))
 
 
 def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapshot]:
     """Return the snapshots of many deployments, in their order, without what nodes have seen.
 
-    6 queries, and 2 more for each deployment with rules about who runs beside it.
+    6 queries (7 while anything is rebalanced), and 2 more for each deployment with rules about who
+    runs beside it.
     """
     wanted, everywhere = list(deployments), _nodes({})
+    asked = _asked(wanted)
     revisions: dict[int, list[Revision]] = defaultdict(list)
     for revision in Revision.objects.filter(deployment__in=wanted).order_by("number"):
         revisions[revision.deployment_id].append(revision)
@@ -76,16 +89,15 @@ def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapsh
         views = tuple(_revision(revision) for revision in own)
         everyone = any(view.rules.look_at_replicas for view in views)
         looks = everyone or deployment.namespace_id in choosy
-        found.append(
-            _snapshot(
-                deployment,
-                views,
-                _replicas(replicas[deployment.pk], {row.pk: row.number for row in own}),
-                everywhere,
-                _neighbours(deployment, everyone=everyone) if looks else (),
-                now,
-            )
+        snapshot = _snapshot(
+            deployment,
+            views,
+            _replicas(replicas[deployment.pk], {row.pk: row.number for row in own}),
+            everywhere,
+            _neighbours(deployment, everyone=everyone) if looks else (),
+            now,
         )
+        found.append(replace(snapshot, asked=asked.get(deployment.pk, ())))
     return found
 
 
@@ -100,7 +112,9 @@ def _snapshot(
     return Snapshot(
         now=now,
         deployment=str(deployment),
-        spec=manifests.spec_of(manifests.with_defaults(deployment.manifest)),
+        spec=manifests.spec_of(
+            manifests.with_defaults(deployment.manifest), replicas=deployment.replicas
+        ),
         current=deployment.revision,
         deleting=deployment.deleting,
         rollout=rollout_of(deployment),
@@ -109,6 +123,14 @@ def _snapshot(
         nodes=nodes,
         neighbours=neighbours,
         gateways=gateways.waited_for() if any(map(_is_known, replicas)) else (),
+        rescheduling=_reschedule_policy(),
+    )
+
+
+def _reschedule_policy() -> ReschedulePolicy:
+    number, within, apart = settings.RESCHEDULE
+    return ReschedulePolicy(
+        failures=int(number), within=timedelta(seconds=within), apart=timedelta(seconds=apart)
     )
 
 
@@ -189,6 +211,9 @@ def _replicas(rows: Iterable[Any], numbers: Mapping[int, int]) -> tuple[ReplicaV
             routes_generation=row.routes_generation or 0,
             withdrawn_at=row.withdrawn_at,
             withdrawn_for=row.withdrawn_for,
+            failures=tuple(datetime.fromtimestamp(at, tz=UTC) for at in row.failures),
+            replaces=row.replaces,
+            moves=row.moves,
             created_at=row.created_at,
         )
         for row in rows
@@ -210,17 +235,17 @@ _NO_HISTORY = _History()
 def _history(
     deployment: Deployment, images: Mapping[int, str], now: datetime
 ) -> dict[str, _History]:
-    """Return by node how many replicas died there lately, and which images have run there."""
-    lately = Q(died_at__gt=now - FAILURES_COUNT_FOR)
+    """Return by node how many replicas failed there lately, and which images have run there."""
+    lately = Q(failed_at__gt=now - FAILURES_COUNT_FOR)
     rows = deployment.replica_set.exclude(node=None).order_by()
     counted = rows.values_list("node_id", "revision_id").annotate(
-        died=Count("pk", filter=lately), started=Count("started_at")
+        failed=Count("pk", filter=lately), started=Count("started_at")
     )
     found: dict[str, _History] = {}
-    for node, revision, died, started in counted:
+    for node, revision, failed, started in counted:
         known = found.get(node, _NO_HISTORY)
         image = {images[revision]} if started else set()
-        found[node] = _History(known.failures + died, known.images | image)
+        found[node] = _History(known.failures + failed, known.images | image)
     return found
 
 
@@ -260,6 +285,25 @@ def _node(node: Node, replicas: int, reserved: Amounts, history: _History) -> No
         failures=history.failures,
         images=history.images,
     )
+
+
+def _asked(deployments: Iterable[Deployment]) -> Mapping[int, tuple[MoveView, ...]]:
+    """Return by deployment the moves people asked for; where there are none, nothing is read."""
+    found: dict[int, list[MoveView]] = defaultdict(list)
+    concerned = [deployment for deployment in deployments if deployment.rebalancing]
+    if concerned:
+        rows = RebalanceMove.objects.filter(deployment__in=concerned, state=MoveState.OPEN)
+        for row in rows.order_by("pk"):
+            found[int(row.deployment_id or 0)].append(
+                MoveView(
+                    id=row.pk,
+                    replica=row.replica,
+                    source=row.source,
+                    target=row.target,
+                    why=row.gain,
+                )
+            )
+    return {pk: tuple(moves) for pk, moves in found.items()}
 
 
 def _neighbours(deployment: Deployment, *, everyone: bool) -> tuple[NeighbourView, ...]:

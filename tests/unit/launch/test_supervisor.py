@@ -63,6 +63,14 @@ def test_a_child_that_keeps_dying_is_waited_for_longer(supervisor, said, tmp_pat
     assert len(said) < 6
 
 
+def test_the_end_of_a_child_is_told_with_its_latest_words(supervisor, said, tmp_path: Path):
+    supervisor.add(child(tmp_path, "raise ModuleNotFoundError('no seaweed')"))
+
+    step_until(supervisor, lambda: len(said) >= 1)
+
+    assert "with status 1: ModuleNotFoundError: no seaweed; it is started again now" in said[0]
+
+
 def test_output_goes_to_the_log(supervisor, tmp_path: Path):
     supervisor.add(child(tmp_path, f"print('hello', flush=True)\n{FOREVER}"))
 
