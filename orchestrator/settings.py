@@ -30,6 +30,14 @@ if not re.fullmatch("[0-9a-f]{64}", CONTROL_KEY):
     raise ImproperlyConfigured(
         "KIJABI_CONTROL_KEY is no key: write 64 hexadecimal digits, as `openssl rand -hex 32` does"
     )
+# Seals the keys of certificates in the database.
+SECRETS_KEY = os.environ.get("KIJABI_SECRETS_KEY") or read_or_create_secret(
+    HOME / "secrets-key", 32
+)
+if not re.fullmatch("[0-9a-f]{64}", SECRETS_KEY):
+    raise ImproperlyConfigured(
+        "KIJABI_SECRETS_KEY is no key: write 64 hexadecimal digits, as `openssl rand -hex 32` does"
+    )
 DEBUG = is_on("KIJABI_DEBUG")
 HTTPS = is_on("KIJABI_HTTPS")
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "*")
@@ -184,6 +192,14 @@ SPECTACULAR_SETTINGS = {
 LIVENESS_SECONDS = tuple(
     float(os.environ.get(f"KIJABI_{name}_SECONDS", default))
     for name, default in (("PING", "1"), ("SUSPECT", "3"), ("LOST", "8"))
+)
+
+# Addresses that services get, by default IPv4 alone; and the ports at which nodes reach what runs
+# on others, outside the ephemeral ones of Linux (from 32768) and the node ports (from 30000).
+SERVICE_RANGE = os.environ.get("KIJABI_SERVICE_RANGE", "10.97.0.0/16")
+SERVICE_RANGE6 = os.environ.get("KIJABI_SERVICE_RANGE6", "")
+RELAY_PORTS = tuple(
+    int(port) for port in os.environ.get("KIJABI_RELAY_PORTS", "20000-29999").split("-")
 )
 
 # After how many failures (0: never) within how many seconds a replica moves to another node, and

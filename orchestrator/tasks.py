@@ -20,10 +20,13 @@ from orchestrator.celery import app
 from orchestrator.operations import (
     broker_users,
     dispatch,
+    gateways,
     ingest,
     liveness,
     mail,
     reconcile,
+    route_tables,
+    routing,
     sweep,
 )
 from worker import protocol
@@ -90,7 +93,7 @@ def ingest_report(*, envelope: object = None, **_newer: object) -> None:
     if report is None:
         return
     result = ingest.ingest(report, now=now)
-    for deployment_id in sorted(result.deployments):
+    for deployment_id in sorted(result.deployments | result.released):
         _reconcile(deployment_id)
 
 
@@ -103,6 +106,9 @@ def sweep_unsettled(**_newer: object) -> None:
         now = timezone.now()
         _restore_logins()
         dispatch.resend_unconfirmed(now=now)
+        routing.repair(now=now)
+        route_tables.resend_unconfirmed(now=now)
+        gateways.watch(now=now)
         _sweep_for(SWEEP_BUDGET_SECONDS)
     finally:
         _sweeping.release()

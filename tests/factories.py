@@ -17,8 +17,16 @@ from orchestrator.core.plan import (
     StartReplica,
     StopReplica,
     UpdateReplica,
+    WithdrawReplica,
 )
-from orchestrator.core.snapshot import NodeView, ReplicaView, RevisionView, RolloutView, Snapshot
+from orchestrator.core.snapshot import (
+    GatewayView,
+    NodeView,
+    ReplicaView,
+    RevisionView,
+    RolloutView,
+    Snapshot,
+)
 from orchestrator.core.spec import (
     NOTHING,
     Amounts,
@@ -70,6 +78,11 @@ def a_node(name="a", **fields):
     """Return a node that is ready."""
     fields.setdefault("state", NodeState.READY)
     return NodeView(name=name, **fields)
+
+
+def a_gateway(node="a", generation=0, busy=()):
+    """Return a gateway with routes of a generation in force."""
+    return GatewayView(node=node, generation=generation, busy=frozenset(busy))
 
 
 def amounts(cpu=0, memory=0):
@@ -134,7 +147,7 @@ def carried_out(snapshot: Snapshot, plan: Plan) -> Snapshot:
             case StopReplica() if replicas[action.replica].node is None:
                 del replicas[action.replica]
             case _:
-                _apply_small(action, revisions, replicas)
+                _apply_small(action, revisions, replicas, snapshot)
     nodes = tuple(_with_reservations(node, before, replicas) for node in snapshot.nodes)
     ended = {action.move for action in plan.actions if isinstance(action, EndMove)}
     return replace(
@@ -145,6 +158,12 @@ def carried_out(snapshot: Snapshot, plan: Plan) -> Snapshot:
         nodes=nodes,
         asked=tuple(move for move in snapshot.asked if move.id not in ended),
     )
+
+
+def _next_routes(snapshot):
+    """Return the generation that the next change of routes gets."""
+    known = [gateway.generation for gateway in snapshot.gateways]
+    return max([*known, *(view.routes_generation for view in snapshot.replicas)], default=0) + 1
 
 
 def _with_reservations(node, before, after):
@@ -172,8 +191,21 @@ def _started(action, snapshot):
     )
 
 
-def _apply_small(action, revisions, replicas):
+def _apply_small(action, revisions, replicas, snapshot):
+    now, next_routes = snapshot.now, _next_routes(snapshot)
     match action:
+        case WithdrawReplica():
+            view = replicas[action.replica]
+            replicas[action.replica] = replace(
+                view,
+                phase=ReplicaPhase.WITHDRAWN,
+                ready=False,
+                ready_at=None,
+                routed=False,
+                routes_generation=next_routes if view.routed else view.routes_generation,
+                withdrawn_at=now,
+                withdrawn_for=action.reason,
+            )
         case StopReplica():
             stopping = replace(
                 replicas[action.replica], phase=ReplicaPhase.STOPPING, ready=False, ready_at=None

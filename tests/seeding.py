@@ -19,6 +19,7 @@ from orchestrator.manifests.manifest import parse
 from orchestrator.models import (
     Deployment,
     Event,
+    Gateway,
     Job,
     JobOperation,
     JobState,
@@ -26,9 +27,12 @@ from orchestrator.models import (
     Node,
     Replica,
     Revision,
+    RevisionLabel,
     Severity,
 )
-from tests.cluster import manifest
+from orchestrator.operations import applying
+from tests.cluster import change, manifest
+from tests.traffic import ingress, service
 
 NAMES = ("web", "crashing", "stuck", "held")
 REVISIONS = 3
@@ -54,12 +58,30 @@ def seed(now: datetime, size: Size | None = None) -> dict[str, str]:
     deployments = Deployment.objects.bulk_create(_deployments(namespace, size, now))
     revisions = Revision.objects.bulk_create(_revisions(deployments, now))
     replicas = Replica.objects.bulk_create(_replicas(revisions, nodes, size, now))
+    _traffic(revisions, now)
     events = Event.objects.bulk_create(_events(replicas, size, now))
     latest = Event.objects.filter(pk__gt=events[size.events // 2].pk)
     latest.update(cause=F("pk") - size.events // 2)
     jobs = Job.objects.bulk_create(_jobs(replicas, events, size, now))
     web = [replica for replica in replicas if replica.deployment.name == "web"]
     return {"replica": web[0].uid, "job": jobs[-1].uid, "event": str(events[-1].pk)}
+
+
+def _traffic(revisions: list[Revision], now: datetime) -> None:
+    """Let a service select the replicas of `web`, another nobody, and a host lead to the first."""
+    RevisionLabel.objects.bulk_create(
+        RevisionLabel(revision=revision, pair="app=web")
+        for revision in revisions
+        if revision.deployment.name == "web"
+    )
+    texts = [service(type="NodePort"), service(name="lonely", selector="{app: none}"), ingress()]
+    applying.apply(parse("---".join(texts)), change(now=now))
+    Event.objects.all().delete()
+    message = "caddy is not installed"
+    for name, text in (("n1", ""), ("n2", message)):
+        Gateway.objects.create(
+            node_id=name, generation=1, ways=["nftables"], message=text, confirmed_at=now
+        )
 
 
 def _nodes(count: int, now: datetime) -> Iterator[Node]:

@@ -10,9 +10,15 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState, may_follow
-from orchestrator.core.plan import FailRollout, FinishDeletion, StartReplica, StopReplica
+from orchestrator.core.plan import (
+    FailRollout,
+    FinishDeletion,
+    StartReplica,
+    StopReplica,
+    WithdrawReplica,
+)
 from orchestrator.core.planner import make_plan
-from orchestrator.core.snapshot import NodeView, RevisionView, RolloutView, Snapshot
+from orchestrator.core.snapshot import GatewayView, NodeView, RevisionView, RolloutView, Snapshot
 from tests.factories import NOW, carried_out
 
 READY_AFTER = 3
@@ -32,13 +38,18 @@ class Container:
 
 @dataclass
 class SimulatedNode:
-    """A machine with its agent: what it runs, and when the control plane last heard of it."""
+    """A machine with its agent: what it runs, and when the control plane last heard of it.
+
+    Its gateway has confirmed a generation of routes; a `stuck` one confirms nothing.
+    """
 
     name: str
     heard_at: object
     cut_off: bool = False
     cordoned: bool = False
     draining: bool = False
+    stuck: bool = False
+    confirmed: int = 0
     sequence: int = 0
     containers: dict[str, Container] = field(default_factory=dict)
 
@@ -61,6 +72,7 @@ class World:
         self.heard: dict[str, int] = {}
         self.plans = []
         self.made = 0
+        self.routes_generation = 0
         self.dirty = True
         self.wake_at = None
 
@@ -111,6 +123,8 @@ class World:
                 self._let_agent_work(node)
             self._ingest()
             self._watch_nodes()
+            self._route()
+            self._confirm()
             if self.dirty or (self.wake_at is not None and self.wake_at <= self.now):
                 self.reconcile()
 
@@ -140,6 +154,11 @@ class World:
             revisions=self.revisions,
             replicas=tuple(view for view in self.replicas.values() if not view.phase.is_gone),
             nodes=nodes,
+            gateways=tuple(
+                GatewayView(node=node.name, generation=node.confirmed)
+                for node in self.nodes.values()
+                if self._state(node) is not NodeState.LOST
+            ),
         )
 
     def reconcile(self):
@@ -154,6 +173,7 @@ class World:
         after = carried_out(snapshot, self._with_uids(plan))
         self.rollout, self.revisions = after.rollout, after.revisions
         self.replicas = {view.uid: view for view in self._named(snapshot, after)}
+        self._unroute(snapshot)
         for action in plan.actions:
             if isinstance(action, FailRollout) and action.rollback_to is not None:
                 broken = action.rollback_to in self.broken_revisions
@@ -249,16 +269,50 @@ class World:
                 if lost and view.phase.is_live:
                     self._keep(view, replace(view, ready=False, ready_at=None))
 
+    def _route(self):
+        """Send new connections to whom is ready, with the next generation if that changed."""
+        wait = timedelta(seconds=self.spec.min_ready_seconds)
+        changed = [
+            view
+            for view in self.replicas.values()
+            if view.routed is not (view.ready and view.ready_at + wait <= self.now)
+        ]
+        if changed:
+            self.routes_generation += 1
+        for view in changed:
+            self.replicas[view.uid] = replace(
+                view, routed=not view.routed, routes_generation=self.routes_generation
+            )
+
+    def _unroute(self, before):
+        """Note with the next generation that replicas were withdrawn."""
+        routed = {view.uid for view in before.replicas if view.routed}
+        for view in list(self.replicas.values()):
+            if view.uid in routed and view.phase is ReplicaPhase.WITHDRAWN:
+                number = self.routes_generation + 1
+                self.replicas[view.uid] = replace(view, routes_generation=number)
+        self.routes_generation += 1
+
+    def _confirm(self):
+        """Let gateways that are heard confirm the routes."""
+        for node in self.nodes.values():
+            if not (node.cut_off or node.stuck) and node.confirmed < self.routes_generation:
+                node.confirmed = self.routes_generation
+                self.dirty = self.dirty or any(
+                    view.phase is ReplicaPhase.WITHDRAWN for view in self.replicas.values()
+                )
+
     def heal(self):
         """End every fault: all nodes are back and open, and nothing is held or broken."""
         for node in self.nodes.values():
-            node.cut_off = node.cordoned = node.draining = False
+            node.cut_off = node.cordoned = node.draining = node.stuck = False
         self.drop_reports()
         self.change(paused=False)
 
     def starts_and_stops(self):
-        """Return each pass with the starts and stops it decided on."""
+        """Return each pass with the starts it decided on, and who stops or is withdrawn."""
         for snapshot, plan in self.plans:
             starts = [action for action in plan.actions if isinstance(action, StartReplica)]
-            stops = {a.replica for a in plan.actions if isinstance(a, StopReplica)}
+            kinds = StopReplica | WithdrawReplica
+            stops = {a.replica for a in plan.actions if isinstance(a, kinds)}
             yield snapshot, starts, stops

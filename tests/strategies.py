@@ -16,8 +16,9 @@ from orchestrator.core.constraints import (
     TaintEffect,
     Toleration,
 )
-from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
+from orchestrator.core.lifecycle import LEAVING_PHASES, NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.snapshot import (
+    GatewayView,
     NeighbourView,
     NodeView,
     ReplicaView,
@@ -158,7 +159,7 @@ def replicas_of(draw, revision: int, number: int):
     for slot in range(number + draw(st.integers(0, 2))):
         live = slot < number
         phases = [phase for phase in ReplicaPhase if phase.is_live]
-        phase = draw(st.sampled_from(phases)) if live else ReplicaPhase.STOPPING
+        phase = draw(st.sampled_from(phases if live else LEAVING_PHASES))
         in_force = draw(resources)
         placed = phase is not ReplicaPhase.PENDING
         ready = phase is ReplicaPhase.RUNNING and draw(st.booleans())
@@ -177,9 +178,35 @@ def replicas_of(draw, revision: int, number: int):
                 reserved=in_force.requested if placed else NOTHING,
                 update_failed=draw(st.booleans()),
                 created_at=HOUR_AGO,
+                **_routes(draw, phase),
             )
         )
     return drawn
+
+
+def _routes(draw, phase: ReplicaPhase) -> dict[str, object]:
+    """Draw what gateways were told of a replica: nothing, that it serves, or that it does not."""
+    if phase is ReplicaPhase.WITHDRAWN:
+        return {
+            "routes_generation": draw(st.integers(0, 3)),
+            "withdrawn_at": draw(ages),
+            "withdrawn_for": "ScaleDown",
+        }
+    generation = draw(st.integers(0, 3))
+    routed = phase is ReplicaPhase.RUNNING and generation > 0 and draw(st.booleans())
+    return {"routes_generation": generation, "routed": routed}
+
+
+gateways = st.lists(
+    st.builds(
+        GatewayView,
+        node=st.sampled_from("abcd"),
+        generation=st.integers(0, 4),
+        busy=st.frozensets(st.sampled_from(("r1-0", "r1-1", "r2-1")), max_size=2),
+    ),
+    max_size=3,
+    unique_by=lambda gateway: gateway.node,
+).map(tuple)
 
 
 @st.composite
@@ -211,6 +238,7 @@ def snapshots(draw, spec=specs, *, scaled=None, deleting=None):
         replicas=replicas,
         nodes=tuple(_reserving(node, replicas) for node in draw(nodes)),
         neighbours=draw(neighbours),
+        gateways=draw(gateways),
     )
 
 

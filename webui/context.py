@@ -22,6 +22,8 @@ def places() -> list[tuple[str, str]]:
     return [
         (_("Overview"), reverse("webui:overview")),
         (_("Deployments"), reverse("webui:deployments")),
+        (_("Services"), reverse("webui:services")),
+        (_("Gateways"), reverse("webui:gateways")),
         (_("Nodes"), reverse("webui:nodes")),
         (_("Jobs"), reverse("webui:jobs")),
         (_("Events"), reverse("webui:events")),

@@ -14,11 +14,14 @@ from django.utils.translation import gettext as _
 
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.plan import DeploymentPhase
+from orchestrator.core.rotation import Standing
 from orchestrator.queries.deployments import DeploymentRecord
 from orchestrator.queries.events import SYSTEM, EventRecord
+from orchestrator.queries.gateways import GatewayRecord
 from orchestrator.queries.jobs import JobRecord
 from orchestrator.queries.nodes import NodeRecord
 from orchestrator.queries.replicas import ReplicaRecord
+from orchestrator.queries.services import EndpointRecord, ServiceRecord
 
 MOST_SLOTS = 60
 
@@ -94,6 +97,8 @@ def of_replica(record: ReplicaRecord) -> Look:  # noqa: C901, PLR0911, one retur
             return Look(tone="ok", words=_("Ready"))
         case ReplicaPhase.RUNNING:
             return Look(tone="progress", words=_("Not ready yet"))
+        case ReplicaPhase.WITHDRAWN:
+            return Look(tone="idle", words=_("Finishing requests"))
         case ReplicaPhase.STOPPING:
             return Look(tone="idle", words=_("Stopping"))
         case ReplicaPhase.LOST:
@@ -115,6 +120,39 @@ def of_node(record: NodeRecord) -> Look:
     if record.notes:
         return Look(tone="warn", words=_("Ready, with a note"))
     return Look(tone="ok", words=_("Ready"))
+
+
+def of_service(record: ServiceRecord) -> Look:
+    """Return the verdict on a service."""
+    if record.serving:
+        return Look(tone="ok", words=_("%(n)d in rotation") % {"n": record.serving})
+    if record.endpoints:
+        return Look(tone="bad", words=_("Nobody in rotation"))
+    return Look(tone="warn", words=_("Selects nothing"))
+
+
+def of_endpoint(record: EndpointRecord) -> Look:
+    """Return where a replica stands with a service."""
+    if record.standing == Standing.SERVING:
+        return Look(tone="ok", words=_("In rotation"))
+    if record.standing == Standing.DRAINING:
+        return Look(tone="pause", words=_("Finishing requests"))
+    return Look(tone="idle", words=_("Out of rotation"))
+
+
+def of_gateway(record: GatewayRecord) -> Look:
+    """Return the verdict on what routes on a node."""
+    if record.node_state == NodeState.LOST:
+        return Look(tone="bad", words=_("Lost"))
+    if not record.ways:
+        return Look(tone="idle", words=_("Routes nothing"))
+    if record.behind:
+        return Look(tone="bad", words=_("Behind"))
+    if record.message:
+        return Look(tone="warn", words=_("With a note"))
+    if record.generation < record.latest_generation:
+        return Look(tone="progress", words=_("Catching up"))
+    return Look(tone="ok", words=_("Up to date"))
 
 
 def of_job(record: JobRecord) -> Look:

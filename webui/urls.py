@@ -16,6 +16,7 @@ from webui.views import (
     overview,
     rebalancing,
     things,
+    traffic,
 )
 
 app_name = "webui"
@@ -59,6 +60,9 @@ urlpatterns = [
     path("nodes/<str:name>/drain/start/", acts.drain, name="start-drain"),
     path("nodes/<str:name>/cordon/", acts.cordon, name="cordon"),
     path("nodes/<str:name>/uncordon/", acts.uncordon, name="uncordon"),
+    path("services/", traffic.service_list, name="services"),
+    path("services/<str:namespace>/<str:name>/", traffic.service, name="service"),
+    path("gateways/", traffic.gateway_list, name="gateways"),
     path("jobs/", things.job_list, name="jobs"),
     path("jobs/<str:uid>/", things.job, name="job"),
     path("events/", things.event_list, name="events"),

@@ -11,13 +11,14 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import cache
 
-from worker import protocol
+from worker import protocol, routes
 
 # Where the messages of a task are, and what they are.
 _MESSAGES: dict[str, tuple[str, type]] = {
     protocol.START_TASK: ("jobs", protocol.StartJob),
     protocol.UPDATE_TASK: ("jobs", protocol.UpdateJob),
     protocol.RUN_COMMAND_TASK: ("request", protocol.CommandRequest),
+    routes.ROUTE_TASK: ("table", routes.RoutingTable),
 }
 
 

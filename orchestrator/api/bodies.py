@@ -108,11 +108,6 @@ def words_of(request: Request, shape: type[Serializer[Any]]) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
-def deployment_in(namespace: str, value: dict[str, Any], name: str = "") -> Manifest:
-    """Return the manifest of a deployment sent to an address (see `manifest_in`)."""
-    return manifest_in("Deployment", namespace, value, name)
-
-
 def manifest_in(kind: str, namespace: str, value: dict[str, Any], name: str = "") -> Manifest:
     """Return the manifest of one kind sent to an address; what it names must be that.
 

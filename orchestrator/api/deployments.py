@@ -13,9 +13,9 @@ from rest_framework.response import Response
 
 from orchestrator.api.bodies import (
     change_of,
-    deployment_in,
     expected_generation,
     is_asked,
+    manifest_in,
     object_of,
 )
 from orchestrator.api.views import Answer, ApiView, ChangingView, ListView
@@ -134,7 +134,7 @@ class NamespaceDeployments(ChangingView, ListView):
     @extend_schema(request=MANIFEST_BODY, responses={201: DeploymentShape})
     def post(self, request: Request, namespace: str) -> Response:
         """Create a deployment from a manifest."""
-        manifest = deployment_in(namespace, object_of(request))
+        manifest = manifest_in("Deployment", namespace, object_of(request))
 
         def make() -> Answer:
             row = deployments.create(manifest, change_of(request))
@@ -156,7 +156,7 @@ class Deployment(ChangingView):
     @extend_schema(request=MANIFEST_BODY, parameters=[_IF_MATCH], responses=DeploymentShape)
     def put(self, request: Request, namespace: str, name: str) -> Response:
         """Replace the manifest, or create the deployment."""
-        manifest = deployment_in(namespace, object_of(request), name)
+        manifest = manifest_in("Deployment", namespace, object_of(request), name)
         expected = expected_generation(request)
 
         def make() -> Answer:

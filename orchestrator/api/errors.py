@@ -33,6 +33,7 @@ from orchestrator.operations import (
     replica_counts,
     replicas,
     revisions,
+    stored,
     tokens,
     users,
 )
@@ -56,6 +57,9 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (rebalancing.RebalanceRefused, 409, "Not possible now"),
     (node_marks.LabelFixed, 409, "Not possible"),
     (replicas.ReplicaNotFound, 404, "Not found"),
+    (stored.ObjectNotFound, 404, "Not found"),
+    (stored.ObjectExists, 409, "The name is taken"),
+    (stored.ObjectConflict, 409, "Not possible"),
     (deployments.DeploymentExists, 409, "The name is taken"),
     (deployments.GenerationConflict, 409, "It was changed in the meantime"),
     (deployments.DeploymentBusy, 409, "Not possible now"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from orchestrator.cli import (
     autoscaling,
     draining,
     executing,
+    exposing,
     joining,
+    kinds,
     marking,
     rebalancing,
     tables,
@@ -22,20 +24,6 @@ from orchestrator.cli import (
 )
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
-
-KINDS = ("deployments", "autoscalers", "replicas", "nodes", "jobs", "events")
-_SINGULAR = {kind[:-1]: kind for kind in KINDS} | {
-    "deploy": "deployments",
-    "pods": "replicas",
-    **dict.fromkeys(("hpa", "horizontalpodautoscaler"), "autoscalers"),
-}
-_OF_NAMESPACE = {"deployments", "autoscalers", "replicas", "events"}
-_ONE_PATH = {"replicas": "replicas/{}/", "nodes": "nodes/{}/"}
-_IN_NAMESPACE = {"deployments", "autoscalers"}
-_LABELS = {
-    "Deployment": "deployment.apps",
-    "HorizontalPodAutoscaler": "horizontalpodautoscaler.autoscaling",
-}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -65,7 +53,7 @@ def apply(client: Client, options: argparse.Namespace) -> int:
     )
     for saved in answer["results"]:
         suffix = " (dry run)" if options.dry_run else ""
-        _print(f"{_label(saved)} {saved['action']}{suffix}")
+        _print(f"{kinds.label(saved['kind'], saved['name'])} {saved['action']}{suffix}")
         if saved.get("note"):
             _print(f"  note: {saved['note']}")
         if options.dry_run and saved["diff"]:
@@ -82,9 +70,9 @@ def apply(client: Client, options: argparse.Namespace) -> int:
 
 def get(client: Client, options: argparse.Namespace) -> int:
     """Show things."""
-    kind = _SINGULAR.get(options.kind, options.kind)
-    if kind in _IN_NAMESPACE and options.name and options.output == "yaml":
-        path = f"{_path(kind, options.namespace, options.name)}manifest/"
+    kind = kinds.SINGULAR.get(options.kind, options.kind)
+    if kind in kinds.WITH_MANIFEST and options.name and options.output == "yaml":
+        path = f"{kinds.path_of(kind, options.namespace, options.name)}manifest/"
         _print(client.call("GET", path, query={"format": "yaml"}).rstrip())
         return 0
     rows = _rows(client, kind, options)
@@ -111,21 +99,20 @@ def delete(client: Client, options: argparse.Namespace) -> int:
         body = _read(options.file)
         answer = client.call("DELETE", "apply/", body=body, kind="application/yaml")
         for saved in answer["results"]:
-            _print(f"{_label(saved)} {saved['action']}")
+            _print(f"{kinds.label(saved['kind'], saved['name'])} {saved['action']}")
         return 0
-    kind, name = _reference(options, ("deployments", "autoscalers", "replicas"))
+    kind, name = kinds.reference(options.target, allowed=(*kinds.NAMED, "replicas"))
+    client.call("DELETE", str(kinds.path_of(kind, options.namespace, name)))
     if kind == "replicas":
-        client.call("DELETE", f"replicas/{name}/")
         _print(f"replica/{name} is stopped; another takes its place")
     else:
-        client.call("DELETE", _path(kind, options.namespace, name))
-        _print(f"{kind[:-1]}/{name} deleted")
+        _print(f"{kinds.word(kind)}/{name} deleted")
     return 0
 
 
 def scale(client: Client, options: argparse.Namespace) -> int:
     """Set the number of replicas."""
-    _, name = _reference(options)
+    _, name = kinds.reference(options.target)
     body = json.dumps({"replicas": options.replicas}).encode()
     client.call("POST", f"{_deployment(options.namespace, name)}scale/", body=body)
     _print(f"deployment/{name} scaled to {options.replicas}")
@@ -134,7 +121,7 @@ def scale(client: Client, options: argparse.Namespace) -> int:
 
 def rollout(client: Client, options: argparse.Namespace) -> int:
     """Watch or steer a rollout."""
-    _, name = _reference(options)
+    _, name = kinds.reference(options.target)
     path = _deployment(options.namespace, name)
     if options.verb == "status":
         return waiting.wait(client, options.namespace, name, 0, options.timeout)
@@ -186,6 +173,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "get": get,
     "delete": delete,
     "scale": scale,
+    "expose": exposing.expose,
     "autoscale": autoscaling.autoscale,
     "rollout": rollout,
     "logs": logs,
@@ -223,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("-f", "--follow", action="store_true")
     made["logs"].add_argument("--tail", default="200", help="lines, or all")
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
+    exposing.add_options(made["expose"])
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
     joining.add_options(made["join-token"])
@@ -246,7 +235,7 @@ def _add_manifest_options(
 
 
 def _add_get_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=[*KINDS, *_SINGULAR])
+    parser.add_argument("kind", choices=[*kinds.KINDS, *kinds.SINGULAR])
     parser.add_argument("name", nargs="?")
     parser.add_argument("-n", "--namespace", default="default")
     parser.add_argument("-A", "--all-namespaces", action="store_true")
@@ -255,19 +244,18 @@ def _add_get_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _rows(client: Client, kind: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    if options.name and kind in _IN_NAMESPACE:
-        return [client.call("GET", _path(kind, options.namespace, options.name))]
-    if options.name and kind in _ONE_PATH:
+    path = kinds.path_of(kind, options.namespace, options.name) if options.name else None
+    if path is not None:
         try:
-            return [client.call("GET", _ONE_PATH[kind].format(options.name))]
+            return [client.call("GET", path)]
         except Refused as refusal:
             if refusal.status != 404 or kind != "replicas":
                 raise
     query: dict[str, Any] = {"all": options.all}
-    if kind in _OF_NAMESPACE and not options.all_namespaces and kind != "events":
+    if kind in kinds.OF_NAMESPACE and not options.all_namespaces and kind != "events":
         query["namespace"] = options.namespace
     if options.name:
-        query["deployment"] = options.name
+        query["search" if kind == "routes" else "deployment"] = options.name
     if kind in {"events", "jobs"}:
         answer = client.call("GET", f"{kind}/", query={**query, "page_size": 200})
         rows: list[dict[str, Any]] = answer["results"][::-1]
@@ -275,32 +263,8 @@ def _rows(client: Client, kind: str, options: argparse.Namespace) -> list[dict[s
     return list(client.pages(f"{kind}/", query))
 
 
-def _reference(
-    options: argparse.Namespace, known: Collection[str] = ("deployments",)
-) -> tuple[str, str]:
-    """Return kind and name from `deployment/web`, `deployment web` or `web`."""
-    words = "/".join(options.target).split("/")
-    if len(words) == 1 and words[0]:
-        return "deployments", words[0]
-    if len(words) != 2:
-        raise Refused("name one thing, such as deployment/web")
-    kind = _SINGULAR.get(words[0].split(".")[0], words[0])
-    if kind not in known:
-        raise Refused(f"{words[0]} cannot be used here; use deployment/NAME")
-    return kind, words[1]
-
-
 def _deployment(namespace: str, name: str) -> str:
-    return _path("deployments", namespace, name)
-
-
-def _path(kind: str, namespace: str, name: str) -> str:
-    return f"namespaces/{namespace}/{kind}/{name}/"
-
-
-def _label(saved: dict[str, Any]) -> str:
-    kind = _LABELS.get(saved["kind"], saved["kind"].lower())
-    return f"{kind}/{saved['name']}"
+    return str(kinds.path_of("deployments", namespace, name))
 
 
 def _read(name: str) -> bytes:

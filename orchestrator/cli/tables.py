@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,6 +53,15 @@ def _taint(taint: Row) -> str:
     return f"{taint['key']}{value}:{taint['effect']}"
 
 
+def _port(port: Row) -> str:
+    node_port = f":{port['node_port']}" if port["node_port"] else ""
+    return f"{port['port']}{node_port}/{port['protocol']}"
+
+
+def _standing(row: Row, word: str) -> int:
+    return sum(endpoint["standing"] == word for endpoint in row["endpoints"])
+
+
 _NAMESPACE: Column = ("NAMESPACE", _field("namespace"))
 
 COLUMNS: dict[str, list[Column]] = {
@@ -98,6 +107,48 @@ COLUMNS: dict[str, list[Column]] = {
         ("SEEN", _age("seen_at")),
         ("AGE", _age("joined_at")),
     ],
+    "services": [
+        _NAMESPACE,
+        ("NAME", _field("name")),
+        ("TYPE", lambda row: row["spec"]["type"]),
+        ("CLUSTER-IP", lambda row: ",".join(row["status"]["addresses"]) or "None"),
+        ("PORT(S)", lambda row: ",".join(_port(port) for port in row["status"]["ports"])),
+        ("SERVING", lambda row: row["status"]["serving"]),
+        ("AGE", _age("created_at")),
+    ],
+    "ingresses": [
+        _NAMESPACE,
+        ("NAME", _field("name")),
+        ("HOSTS", lambda row: ",".join(host or "*" for host in row["status"]["hosts"])),
+        ("TLS", lambda row: ",".join(row["status"]["tls_hosts"])),
+        ("STATE", lambda row: "held" if row["status"]["held"] else "open"),
+        ("AGE", _age("created_at")),
+    ],
+    "secrets": [
+        _NAMESPACE,
+        ("NAME", _field("name")),
+        ("TYPE", _field("type")),
+        ("HOSTS", lambda row: ",".join(row["hosts"])),
+        ("EXPIRES", lambda row: row["expires_at"][:10]),
+        ("AGE", _age("created_at")),
+    ],
+    "routes": [
+        _NAMESPACE,
+        ("SERVICE", _field("service")),
+        ("IN", lambda row: _standing(row, "serving")),
+        ("DRAINING", lambda row: _standing(row, "draining")),
+        ("OUT", lambda row: _standing(row, "out")),
+        ("GENERATION", _field("generation")),
+        ("UNCONFIRMED", lambda row: ",".join(row["unconfirmed"])),
+    ],
+    "gateways": [
+        ("NODE", _field("node")),
+        ("WAYS", lambda row: ",".join(row["ways"])),
+        ("GENERATION", lambda row: f"{row['generation']}/{row['latest_generation']}"),
+        ("BEHIND", lambda row: "yes" if row["behind"] else "no"),
+        ("BUSY", lambda row: len(row["busy"])),
+        ("CONFIRMED", _age("confirmed_at")),
+    ],
     "jobs": [
         ("NAME", _field("uid")),
         ("OPERATION", _field("operation")),
@@ -134,6 +185,14 @@ WIDE: dict[str, list[Column]] = {
         ("TAINTS", lambda row: ",".join(_taint(taint) for taint in row["taints"])),
         ("NOTES", lambda row: "; ".join(row["notes"])),
     ],
+    "services": [
+        ("SELECTOR", lambda row: ",".join(f"{k}={v}" for k, v in row["spec"]["selector"].items())),
+        ("MESSAGE", lambda row: row["status"]["message"]),
+    ],
+    "ingresses": [("GENERATION", lambda row: row["status"]["routes_generation"])],
+    "secrets": [("GENERATION", _field("generation"))],
+    "routes": [("ADDRESSES", lambda row: ",".join(row["addresses"]))],
+    "gateways": [("MESSAGE", _field("message"))],
     "jobs": [("MESSAGE", _field("message"))],
     "events": [("CAUSE", _field("cause"))],
 }
@@ -156,8 +215,13 @@ def render(kind: str, rows: Sequence[Row], *, wide: bool, with_namespace: bool) 
 def remarks(kind: str, rows: Sequence[Row]) -> list[str]:
     """Return what is to be said below the table, in one line for replicas alike.
 
-    That is why some wait, and from where some were moved lately.
+    That is why some wait, from where some were moved lately, or why some are not in rotation.
     """
+    if kind == "routes":
+        return list(_why_not_serving(rows))
+    if kind == "services":
+        told = [(row["name"], row["status"]["warning"]) for row in rows]
+        return [f"{name}: {warning}" for name, warning in told if warning]
     alike: dict[tuple[str, str], list[str]] = {}
     for row in rows if kind == "replicas" else ():
         for sentence in (row["waiting"], row["origin"] if _is_recent(row) else ""):
@@ -171,6 +235,17 @@ def remarks(kind: str, rows: Sequence[Row]) -> list[str]:
 
 def _is_recent(row: Row) -> bool:
     return datetime.now(UTC) - datetime.fromisoformat(row["created_at"]) < timedelta(hours=1)
+
+
+def _why_not_serving(rows: Sequence[Row]) -> Iterator[str]:
+    for row in rows:
+        alike: dict[str, list[str]] = {}
+        for endpoint in row["endpoints"]:
+            if endpoint["standing"] != "serving":
+                alike.setdefault(endpoint["why"], []).append(endpoint["replica"])
+        yield from (f"{row['service']}: {', '.join(uids)}: {why}" for why, uids in alike.items())
+        if row["warning"] and not alike:
+            yield f"{row['service']}: {row['warning']}"
 
 
 def _text(value: object) -> str:

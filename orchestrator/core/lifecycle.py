@@ -9,13 +9,18 @@ from enum import StrEnum
 
 
 class ReplicaPhase(StrEnum):
-    """A replica's place in its life; members are in order, terminal ones last."""
+    """A replica's place in its life; members are in order, terminal ones last.
+
+    A withdrawn one is to stop, and still runs: it gets no new connections and may finish those it
+    has.
+    """
 
     PENDING = "pending"
     ASSIGNED = "assigned"
     PULLING = "pulling"
     STARTING = "starting"
     RUNNING = "running"
+    WITHDRAWN = "withdrawn"
     STOPPING = "stopping"
     STOPPED = "stopped"
     LOST = "lost"
@@ -23,7 +28,7 @@ class ReplicaPhase(StrEnum):
     @property
     def is_live(self) -> bool:
         """Tell whether the replica counts towards what was asked for."""
-        return self < ReplicaPhase.STOPPING
+        return self < ReplicaPhase.WITHDRAWN
 
     @property
     def is_gone(self) -> bool:
@@ -47,6 +52,7 @@ class ReplicaPhase(StrEnum):
 _RANK = {phase: rank for rank, phase in enumerate(ReplicaPhase)}
 
 LIVE_PHASES = tuple(phase for phase in ReplicaPhase if phase.is_live)
+LEAVING_PHASES = (ReplicaPhase.WITHDRAWN, ReplicaPhase.STOPPING)
 GONE_PHASES = tuple(phase for phase in ReplicaPhase if phase.is_gone)
 
 

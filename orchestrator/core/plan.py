@@ -23,6 +23,7 @@ class Reason(StrEnum):
     RECREATE_STOP = "RecreateStop"
     REPLACE_MISSING = "ReplaceMissing"
     REMOVE_UNHEALTHY = "RemoveUnhealthy"
+    REPLACED = "Replaced"
     DELETE = "DeploymentDeleted"
     PLACED = "Placed"
     UNPLACEABLE = "Unplaceable"
@@ -84,12 +85,22 @@ class AssignReplica:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopReplica:
-    """Stop a replica for good."""
+class WithdrawReplica:
+    """Take a replica out of rotation, so that it can be stopped once nobody is sent there."""
 
     replica: str
     reason: Reason
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopReplica:
+    """Stop a replica for good; `is_cut` tells that something may still be going on there."""
+
+    replica: str
+    reason: Reason
+    message: str
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +159,7 @@ Action = (
     ScaleRevision
     | StartReplica
     | AssignReplica
+    | WithdrawReplica
     | StopReplica
     | UpdateReplica
     | EndMove

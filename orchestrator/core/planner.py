@@ -18,6 +18,7 @@ from orchestrator.core import (
     rescheduling,
     sizing,
     verdict,
+    withdrawal,
 )
 from orchestrator.core.classify import Census, available_at, take_census
 from orchestrator.core.lifecycle import NodeState, RolloutState
@@ -63,7 +64,7 @@ def make_plan(snapshot: Snapshot) -> Plan:
         verdict=verdict.judge(snapshot, census, changes, rollout),
         rollout=rollout,
         settled=settled,
-        wake_at=None if settled else _wake_at(snapshot, census, rollout),
+        wake_at=None if settled else _wake_at(snapshot, census, rollout, actions),
     )
 
 
@@ -79,7 +80,9 @@ def _sorted(snapshot: Snapshot) -> Snapshot:
 
 
 def _plan_deletion(snapshot: Snapshot, census: Census) -> Plan:
-    actions: list[Action] = [*replicas.stop_everything(census), *relocating.called_off(snapshot)]
+    stops = withdrawal.in_order(snapshot, replicas.stop_everything(census))
+    called_off = relocating.called_off(snapshot)
+    actions: list[Action] = [*withdrawal.ended(snapshot), *stops, *called_off]
     # A replica without a node is gone as soon as it is stopped: there is nobody to wait for.
     if all(replica.phase.is_live and replica.node is None for replica in snapshot.replicas):
         actions.append(FinishDeletion())
@@ -88,6 +91,7 @@ def _plan_deletion(snapshot: Snapshot, census: Census) -> Plan:
         verdict=verdict.judge_deletion(snapshot, census),
         rollout=snapshot.rollout,
         settled=False,
+        wake_at=withdrawal.wake_at(snapshot, stops),
     )
 
 
@@ -123,7 +127,8 @@ def _actions(
     left = frozenset(_left_revisions(snapshot, sized, changes))
     return (
         *scale,
-        *changes.stops,
+        *withdrawal.ended(snapshot),
+        *withdrawal.in_order(snapshot, changes.stops),
         *changes.assignments,
         *changes.starts,
         *changes.updates,
@@ -155,7 +160,9 @@ def _is_at_rest(snapshot: Snapshot, census: Census, rollout: RolloutView) -> boo
     return rollout.state is RolloutState.COMPLETE and census.total == snapshot.spec.replicas
 
 
-def _wake_at(snapshot: Snapshot, census: Census, rollout: RolloutView) -> datetime | None:
+def _wake_at(
+    snapshot: Snapshot, census: Census, rollout: RolloutView, actions: tuple[Action, ...]
+) -> datetime | None:
     wait = snapshot.spec.min_ready_seconds
     ripening = [available_at(view, min_ready_seconds=wait) for view in snapshot.replicas]
     lost = {node.name for node in snapshot.nodes if node.state is NodeState.LOST}
@@ -163,7 +170,9 @@ def _wake_at(snapshot: Snapshot, census: Census, rollout: RolloutView) -> dateti
         # More of those on lost nodes are given up with every second.
         ripening.append(snapshot.now + timedelta(seconds=1))
     drains = [node.drain_until for node in snapshot.nodes if node.draining]
+    limit = withdrawal.wake_at(snapshot, actions)
     policy = snapshot.rescheduling
     moves = [rescheduling.next_move(v, policy) for v in snapshot.replicas if v.uid in census.stuck]
-    times = [*ripening, *drains, *moves, progress.deadline_wake(rollout, snapshot.spec)]
+    deadline = progress.deadline_wake(rollout, snapshot.spec)
+    times = [*ripening, *drains, *moves, limit, deadline]
     return min((at for at in times if at is not None and at > snapshot.now), default=None)

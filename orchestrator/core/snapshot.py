@@ -52,6 +52,10 @@ class ReplicaView:
     asking again is pointless until the revision changes.
     `failures` are the latest times it failed on its node. `replaces` is the one it was started
     instead of; `moves` says how often in a row that was because it kept failing.
+
+    `routed` tells that gateways are told to send it new connections, `routes_generation` with which
+    generation of routes that was changed last. One that is withdrawn is so since `withdrawn_at`,
+    for the reason `withdrawn_for`.
     """
 
     uid: str
@@ -67,10 +71,27 @@ class ReplicaView:
     reserved: Amounts = NOTHING
     update_failed: bool = False
     waiting: str = ""
+    routed: bool = False
+    routes_generation: int = 0
+    withdrawn_at: datetime | None = None
+    withdrawn_for: str = ""
     failures: tuple[datetime, ...] = ()
     replaces: str = ""
     moves: int = 0
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayView:
+    """What routes traffic on one node that is not lost.
+
+    `generation` of the routes is in force there; `busy` are replicas that get no new connections
+    and still have some through it.
+    """
+
+    node: str
+    generation: int = 0
+    busy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +171,8 @@ class Snapshot:
 
     `revisions` are sorted by number, `replicas` by (revision, slot, uid), `nodes` by name.
     Gone replicas are left out. `asked` are the moves that are still to be made, the first one
-    first. `neighbours` are replicas of other deployments of the namespace, as
-    far as a rule looks at them.
+    first. `neighbours` are replicas of other deployments of the namespace, as far as a rule looks
+    at them. `gateways` are those that are to be waited for.
     """
 
     now: datetime
@@ -164,5 +185,6 @@ class Snapshot:
     replicas: tuple[ReplicaView, ...] = ()
     nodes: tuple[NodeView, ...] = ()
     neighbours: tuple[NeighbourView, ...] = ()
+    gateways: tuple[GatewayView, ...] = ()
     asked: tuple[MoveView, ...] = ()
     rescheduling: ReschedulePolicy = RESCHEDULING

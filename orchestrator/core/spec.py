@@ -150,7 +150,8 @@ class DeploymentSpec:
     """The whole wish for one deployment, without what only the node needs to know.
 
     `fenced` replicas must never run twice: one on a lost node is not replaced before that node is
-    heard again or forgotten.
+    heard again or forgotten. `drain_seconds` is how long a replica may finish what it has in hand
+    before it is stopped.
     """
 
     replicas: int = 1
@@ -161,6 +162,7 @@ class DeploymentSpec:
     paused: bool = False
     on_failure: OnFailure = OnFailure.ROLLBACK
     fenced: bool = False
+    drain_seconds: int = 30
 
     def __post_init__(self) -> None:
         """Refuse counts and times out of range."""

@@ -119,6 +119,7 @@ def _waiting_parts(snapshot: Snapshot, staying: Census, changes: Changes) -> Ite
     unready = sum(not is_ready(view) for view in running)
     young = sum(is_ready(view) and view.uid not in staying.available for view in running)
     old = staying.total - len(current)
+    withdrawn = sum(view.phase is ReplicaPhase.WITHDRAWN for view in staying.stopping)
     if coming:
         yield f"{coming} {be(coming)} starting"
     if unready:
@@ -133,6 +134,8 @@ def _waiting_parts(snapshot: Snapshot, staying: Census, changes: Changes) -> Ite
     leaving = _leaving_first(snapshot, staying, changes)
     if leaving:
         yield f"{count(leaving, 'old replica')} {be(leaving)} stopping first"
+    if withdrawn:
+        yield f"{count(withdrawn, 'replica')} {be(withdrawn)} finishing requests before stopping"
 
 
 def _is_coming(replica: ReplicaView) -> bool:

@@ -18,9 +18,10 @@ usage: python3 manage.py COMMAND [OPTIONS]
   node join   URL --token TOKEN: make this machine a node of a control plane elsewhere
 
   apply       make everything in a manifest so:  apply -f FILE|- [--wait] [--dry-run]
-  get         deployments | autoscalers | replicas | nodes | jobs | events  [NAME] [-n NS]
-              [-o wide|json|yaml]
-  delete      -f FILE, or deployment NAME, or autoscaler NAME
+  get         deployments | services | ingresses | secrets | routes | gateways | autoscalers
+              | replicas | nodes | jobs | events  [NAME] [-n NS] [-o wide|json|yaml]
+  delete      -f FILE, or deployment NAME (service, ingress, secret, autoscaler, replica)
+  expose      deployment/NAME [--port N] [--target-port N] [--type NodePort]    make a service
   scale       deployment/NAME --replicas N
   autoscale   deployment/NAME --max N [--min N] [--cpu-percent N]
   rollout     status | history | undo | pause | resume | restart  deployment/NAME

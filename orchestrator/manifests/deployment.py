@@ -17,7 +17,7 @@ from orchestrator.core.spec import DeploymentSpec, OnFailure, Resources, Strateg
 from orchestrator.manifests import quantities
 from orchestrator.manifests.fields import Kind, Many, Only, Struct
 from orchestrator.manifests.manifest import from_object
-from orchestrator.manifests.rules import FENCE, ON_FAILURE
+from orchestrator.manifests.rules import DRAIN_SECONDS, FENCE, ON_FAILURE
 from orchestrator.manifests.schema import DEPLOYMENT, TEMPLATE
 
 Json = dict[str, Any]
@@ -67,6 +67,7 @@ def spec_of(full: Json, *, replicas: int | None = None) -> DeploymentSpec:
         paused=spec["paused"],
         on_failure=OnFailure(annotations.get(ON_FAILURE, OnFailure.ROLLBACK)),
         fenced=FENCE in annotations,
+        drain_seconds=int(annotations.get(DRAIN_SECONDS, 30)),
     )
 
 
@@ -138,6 +139,13 @@ def container_resources(container: Mapping[str, Any]) -> Resources:
 def node_selector_of(template: Json) -> Labels:
     """Return the labels a node must have."""
     return tuple(sorted((template["spec"].get("nodeSelector") or {}).items()))
+
+
+def port_names_of(template: Json) -> tuple[tuple[str, int], ...]:
+    """Return the names that the containers of a replica give to their ports."""
+    containers = template["spec"]["containers"]
+    ports = [port for container in containers for port in container.get("ports") or ()]
+    return tuple((port["name"], port["containerPort"]) for port in ports if port.get("name"))
 
 
 def labels_of(template: Json) -> Labels:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.manifests import autoscaling, rules, schema
+from orchestrator.manifests import autoscaling, rules, schema, traffic
 from orchestrator.manifests.fields import Struct
 from orchestrator.manifests.problems import Findings, Path
 
@@ -27,4 +27,7 @@ KINDS = {
     "HorizontalPodAutoscaler": ManifestKind(
         schema=autoscaling.AUTOSCALER, complete=autoscaling.complete
     ),
+    "Service": ManifestKind(schema=traffic.SERVICE, complete=traffic.complete_service),
+    "Ingress": ManifestKind(schema=traffic.INGRESS, complete=traffic.complete_ingress),
+    "Secret": ManifestKind(schema=traffic.SECRET, complete=traffic.complete_secret),
 }

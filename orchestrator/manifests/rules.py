@@ -11,6 +11,8 @@ from orchestrator.manifests.problems import Findings, Path, quoted
 ON_FAILURE = "kijabi.dev/on-failure"
 FENCE = "kijabi.dev/fence"
 STRICT = "strict"
+DRAIN_SECONDS = "kijabi.dev/drain-seconds"
+LONGEST_DRAIN = 3600
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _CHECKS = ("httpGet", "tcpSocket", "exec")
 
@@ -43,6 +45,9 @@ def _annotations(annotations: dict[str, str], path: Path, findings: Findings) ->
     if fence != STRICT:
         message = f"{quoted(fence)} is unknown; use {STRICT}, or leave it out"
         findings.add((*path, "annotations", FENCE), message)
+    if (seconds := annotations.get(DRAIN_SECONDS)) is not None:
+        place = (*path, "annotations", DRAIN_SECONDS)
+        check_seconds(seconds, place, findings, most=LONGEST_DRAIN)
 
 
 def _strategy(strategy: dict[str, Any], path: Path, findings: Findings) -> None:
@@ -155,3 +160,10 @@ def _probe(
     if isinstance(port, str) and port not in port_names:
         place = (*path, checks[0], "port")
         findings.add(place, f"{quoted(port)} is not the name of one of the container's ports")
+
+
+def check_seconds(value: str, place: Path, findings: Findings, *, most: int) -> None:
+    """Note an annotation that is not a number of seconds in range."""
+    if not (value.isascii() and value.isdecimal() and len(value) < 9 and int(value) <= most):
+        told = f"{quoted(value)} is not a number of seconds from 0 to {most}"
+        findings.add(place, told)

@@ -168,6 +168,9 @@ _POD = Struct(
         "topologySpreadConstraints": optional(Many(SPREAD, most=16), "how evenly to spread"),
         "tolerations": optional(Many(TOLERATION, most=64), "taints of nodes to put up with"),
         "dnsPolicy": silent("ClusterFirst"),
+        "enableServiceLinks": optional(
+            Flag(), "variables such as `WEB_SERVICE_HOST` for every service; yes by default"
+        ),
         "schedulerName": silent("default-scheduler"),
         "securityContext": silent({}),
         "volumes": silent([]),
@@ -214,6 +217,7 @@ def metadata(annotations: str) -> Struct:
 _METADATA = metadata(
     "notes; `kijabi.dev/on-failure`: `rollback` (default), `pause` or `none`; "
     "`kijabi.dev/fence: strict`: never run a replica twice, so one on a lost node waits; "
+    "`kijabi.dev/drain-seconds`: how long a replica may finish its requests (30); "
     "`kijabi.dev/change-cause`: why"
 )
 

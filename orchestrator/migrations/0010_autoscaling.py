@@ -13,7 +13,7 @@ def readiness_of_existing(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orchestrator', '0008_rebalancing'),
+        ('orchestrator', '0009_traffic'),
     ]
 
     operations = [

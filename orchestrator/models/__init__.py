@@ -16,6 +16,16 @@ from orchestrator.models.metrics import MetricBlock
 from orchestrator.models.node import Node
 from orchestrator.models.rebalance import MoveState, Rebalance, RebalanceMove
 from orchestrator.models.replica import Replica
+from orchestrator.models.routing import Endpoint, Gateway, RelayPort, RouteEntry, Routing
+from orchestrator.models.traffic import (
+    Ingress,
+    IngressPath,
+    RevisionLabel,
+    Secret,
+    Service,
+    ServicePort,
+    Stored,
+)
 
 __all__ = [
     "OPEN_STATES",
@@ -23,8 +33,12 @@ __all__ = [
     "ApiToken",
     "Autoscaler",
     "Deployment",
+    "Endpoint",
     "Event",
+    "Gateway",
     "IdempotentAnswer",
+    "Ingress",
+    "IngressPath",
     "Job",
     "JobOperation",
     "JobState",
@@ -37,9 +51,17 @@ __all__ = [
     "NodeIdentity",
     "Rebalance",
     "RebalanceMove",
+    "RelayPort",
     "Replica",
     "Result",
     "Revision",
+    "RevisionLabel",
+    "RouteEntry",
+    "Routing",
     "ScalingDecision",
+    "Secret",
+    "Service",
+    "ServicePort",
     "Severity",
+    "Stored",
 ]

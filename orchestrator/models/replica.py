@@ -16,8 +16,9 @@ class Replica(models.Model):
     free for it, the larger of both while a change is on its way. `failures` are the latest times it
     failed, in seconds since 1970, `failed_at` the last of them. `replaces` is the uid of the one it
     was started instead of, `origin` says so, and `moves` how often in a row that was because it
-    kept failing. (`report_boot`,
-    `report_sequence`) is the latest report that spoke about it; older ones change nothing.
+    kept failing. A withdrawn one is so since `withdrawn_at`, for the reason `withdrawn_for`.
+    (`report_boot`, `report_sequence`) is the latest report that spoke about it; older ones change
+    nothing.
     """
 
     uid = models.CharField(max_length=32, unique=True)
@@ -37,6 +38,8 @@ class Replica(models.Model):
     message = models.TextField(default="")
     waiting = models.TextField(default="")
     note = models.TextField(default="")
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_for = models.CharField(max_length=64, default="")
     restarts = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True)
     container_id = models.CharField(max_length=128, default="")
@@ -83,6 +86,11 @@ class Replica(models.Model):
                 fields=("deployment",),
                 condition=models.Q(phase__in=LIVE_PHASES) & ~models.Q(waiting=""),
                 name="replica_waiting",
+            ),
+            models.Index(
+                fields=("deployment",),
+                condition=models.Q(phase=ReplicaPhase.WITHDRAWN),
+                name="replica_withdrawn",
             ),
         ]
 

@@ -23,6 +23,8 @@ CHANNEL = "kijabi:changes"
 REBALANCE = "rebalance"
 # A broker that is away must not slow every change down: it is asked again after a while.
 SULK_SECONDS = 3.0
+# Everything about services, ingresses, routes and gateways.
+TRAFFIC_TOPIC = "traffic"
 _silent_until = [0.0]
 
 

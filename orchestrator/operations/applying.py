@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.db import transaction
 
 from orchestrator.manifests import autoscaler
 from orchestrator.manifests.manifest import Manifest
 from orchestrator.models import Deployment
-from orchestrator.operations import autoscalers, deployments, namespaces
+from orchestrator.operations import (
+    autoscalers,
+    deployments,
+    ingresses,
+    namespaces,
+    secrets,
+    services,
+)
 from orchestrator.operations.deployments import Saved
 from orchestrator.operations.events import Change
+from orchestrator.operations.stored import Store
 
-_ORDER = ("Namespace", "Deployment", "HorizontalPodAutoscaler")
+_STORES: dict[str, Store[Any]] = {
+    store.kind: store for store in (secrets.STORE, services.STORE, ingresses.STORE)
+}
+_ORDER = ("Namespace", *_STORES, "Deployment", "HorizontalPodAutoscaler")
 
 
 class _DryRun(Exception):
@@ -89,6 +101,8 @@ def _save(manifest: Manifest, change: Change) -> Saved:
         created = namespaces.ensure(manifest.name, change)
         action = "created" if created else "unchanged"
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
+    if manifest.kind in _STORES:
+        return _STORES[manifest.kind].apply(manifest, change)
     if manifest.kind == "HorizontalPodAutoscaler":
         return autoscalers.save_manifest(manifest, change)
     return deployments.save_manifest(manifest, change)
@@ -99,6 +113,8 @@ def _delete(manifest: Manifest, change: Change) -> Saved:
         gone = namespaces.delete(manifest.name, change)
         action = "deleted" if gone else "absent"
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
+    if manifest.kind in _STORES:
+        return _STORES[manifest.kind].remove(manifest, change)
     if manifest.kind == "HorizontalPodAutoscaler":
         return autoscalers.remove(manifest, change)
     named = Deployment.objects.filter(namespace_id=manifest.namespace, name=manifest.name)

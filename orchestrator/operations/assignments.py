@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,11 +20,15 @@ def new_uid() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def start_payload(uid: str, *, replica: Replica) -> dict[str, object]:
-    """Return the wire form of the job that assigns a replica to its node."""
-    return protocol.to_wire(
-        protocol.StartJob(uid=protocol.JobUid(uid), replica=replica_spec(replica))
-    )
+def start_payload(
+    uid: str, *, replica: Replica, variables: Sequence[tuple[str, str]] = ()
+) -> dict[str, object]:
+    """Return the wire form of the job that assigns a replica to its node.
+
+    `variables` name the services it can reach; what its own manifest says wins.
+    """
+    spec = replica_spec(replica, variables)
+    return protocol.to_wire(protocol.StartJob(uid=protocol.JobUid(uid), replica=spec))
 
 
 def stop_payload(uid: str, *, replica: Replica, grace_seconds: int) -> dict[str, object]:
@@ -67,10 +71,13 @@ def grace_seconds(template: Json) -> int:
     return int(template["spec"]["terminationGracePeriodSeconds"])
 
 
-def replica_spec(replica: Replica) -> protocol.ReplicaSpec:
+def replica_spec(
+    replica: Replica, variables: Sequence[tuple[str, str]] = ()
+) -> protocol.ReplicaSpec:
     """Return everything a node needs to keep one replica running."""
     deployment, revision = replica.deployment, replica.revision
     pod = revision.template["spec"]
+    links = variables if pod.get("enableServiceLinks", True) else ()
     labels = revision.template.get("metadata", {}).get("labels") or {}
     return protocol.ReplicaSpec(
         uid=protocol.ReplicaUid(replica.uid),
@@ -82,18 +89,19 @@ def replica_spec(replica: Replica) -> protocol.ReplicaSpec:
         runtime_class=pod.get("runtimeClassName") or "",
         grace_seconds=grace_seconds(revision.template),
         labels=tuple(sorted(labels.items())),
-        containers=tuple(_container(container) for container in pod["containers"]),
+        containers=tuple(_container(container, links) for container in pod["containers"]),
     )
 
 
-def _container(container: Json) -> protocol.ContainerSpec:
+def _container(container: Json, links: Sequence[tuple[str, str]]) -> protocol.ContainerSpec:
+    own = {item["name"]: item.get("value") or "" for item in container.get("env") or ()}
     ports = tuple(_port(port) for port in container.get("ports") or ())
     return protocol.ContainerSpec(
         name=container["name"],
         image=container["image"],
         command=tuple(container.get("command") or ()),
         args=tuple(container.get("args") or ()),
-        env=tuple((item["name"], item.get("value") or "") for item in container.get("env") or ()),
+        env=tuple({**dict(links), **own}.items()),
         working_dir=container.get("workingDir") or "",
         ports=ports,
         resources=_resources(manifests.container_resources(container)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import cached_property
 from typing import assert_never
 
 from orchestrator.core import plan as core
@@ -23,7 +24,16 @@ from orchestrator.models import (
     Replica,
     Revision,
 )
-from orchestrator.operations import assignments, deployments, events, jobs, namespaces, rebalancing
+from orchestrator.operations import (
+    assignments,
+    deployments,
+    discovery,
+    events,
+    jobs,
+    namespaces,
+    rebalancing,
+)
+from orchestrator.operations.discovery import Variables
 from orchestrator.operations.events import SYSTEM, Change
 from orchestrator.queries import snapshots
 
@@ -35,6 +45,8 @@ CHANGED_FIELDS = (
     "ready",
     "ready_at",
     "next_try_at",
+    "withdrawn_at",
+    "withdrawn_for",
     "resources",
     "cpu_millis_requested",
     "memory_bytes_requested",
@@ -85,6 +97,8 @@ class Execution:
                 self._start(action)
             case core.AssignReplica():
                 self._assign(action)
+            case core.WithdrawReplica():
+                self._withdraw(action)
             case core.StopReplica():
                 self._stop(action)
             case core.UpdateReplica():
@@ -142,9 +156,18 @@ class Execution:
         if action.is_news:
             self._record(action, replica.revision, replica, job)
 
-    def _stop(self, action: core.StopReplica) -> None:
+    def _withdraw(self, action: core.WithdrawReplica) -> None:
         replica = self._replicas[action.replica]
         if not ReplicaPhase(replica.phase).is_live:
+            return
+        self._supersede(replica)
+        withdraw(replica, reason=action.reason, now=self._now)
+        self._changed.append(replica)
+        self._record(action, replica.revision, replica)
+
+    def _stop(self, action: core.StopReplica) -> None:
+        replica = self._replicas[action.replica]
+        if ReplicaPhase(replica.phase) > ReplicaPhase.WITHDRAWN:
             return
         self._supersede(replica)
         replica.ready, replica.ready_at, replica.next_try_at = False, None, None
@@ -202,15 +225,24 @@ class Execution:
         self.finished = True
 
     def _job(self, operation: JobOperation, action: core.Action, replica: Replica) -> Job:
+        variables = self._variables if operation is JobOperation.START else ()
         job = jobs.make(
             replica,
             operation,
-            reason=str(getattr(action, "reason", "")),
-            message=str(getattr(action, "message", "")),
+            variables=variables,
+            why=jobs.Why(
+                reason=str(getattr(action, "reason", "")),
+                message=str(getattr(action, "message", "")),
+            ),
             now=self._now,
         )
         self.jobs.append(job)
         return job
+
+    @cached_property
+    def _variables(self) -> Variables:
+        """Return the variables that name the namespace's services: read once for many starts."""
+        return discovery.variables(self._deployment.namespace_id)
 
     def _supersede(self, replica: Replica) -> None:
         """End earlier jobs for a replica that is to stop: the stop makes them pointless."""
@@ -232,7 +264,8 @@ class Execution:
 
     def _event(self, action: core.Action, revision: Revision) -> Event:
         reason = getattr(action, "reason", type(action).__name__)
-        alarming = isinstance(action, core.FailRollout) or reason in _ALARMING
+        is_cut = isinstance(action, core.StopReplica) and action.is_cut
+        alarming = is_cut or isinstance(action, core.FailRollout) or reason in _ALARMING
         return events.about_deployment(
             self._deployment,
             reason=str(reason),
@@ -252,6 +285,13 @@ class Execution:
         Replica.objects.bulk_create(self._created)
         Replica.objects.bulk_update(self._changed, CHANGED_FIELDS, batch_size=100)
         Job.objects.bulk_create(self.jobs)
+
+
+def withdraw(replica: Replica, *, reason: str, now: datetime) -> None:
+    """Take a replica out of rotation; its row is saved, and its routes renewed, by the caller."""
+    replica.phase, replica.reason = ReplicaPhase.WITHDRAWN, reason
+    replica.ready, replica.ready_at, replica.next_try_at = False, None, None
+    replica.withdrawn_at, replica.withdrawn_for = now, reason
 
 
 def _ask_for(replica: Replica, resources: Resources, *, at_least: Amounts = NOTHING) -> None:

@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from orchestrator.core.wording import count
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.manifest import Manifest, from_object
-from orchestrator.models import Deployment, Namespace
+from orchestrator.models import Deployment, Namespace, Stored
 from orchestrator.operations import events, owing, replica_counts, revisions
 from orchestrator.operations.assignments import new_uid
 from orchestrator.operations.events import Act, Change
@@ -51,11 +51,11 @@ class DeploymentExists(Exception):
 
 
 class GenerationConflict(Exception):
-    """The deployment was changed since the caller read it."""
+    """What is to be changed was changed since the caller read it."""
 
-    def __init__(self, deployment: Deployment, expected: int) -> None:
+    def __init__(self, row: Deployment | Stored, expected: int) -> None:
         super().__init__(
-            f"{deployment} is at generation {deployment.generation}, not {expected}: somebody "
+            f"{row} is at generation {row.generation}, not {expected}: somebody "
             "changed it since you read it; read it again and repeat your change"
         )
 

@@ -19,10 +19,12 @@ from orchestrator.operations import (
     announce,
     draining,
     events,
+    gateways,
     inventory,
     job_results,
     mail,
     nodes,
+    routing,
     waiting,
 )
 from worker import protocol
@@ -43,9 +45,14 @@ _ALARMING = frozenset(
 
 @dataclass(slots=True)
 class Ingested:
-    """What a report changed: deployments that are owed a pass; whether a node has more room."""
+    """What a report changed: deployments that are owed a pass; whether a node has more room.
+
+    Replicas of `moved` ones listen elsewhere; withdrawn ones of `released` wait for no gateway.
+    """
 
     deployments: set[int] = field(default_factory=set)
+    moved: set[int] = field(default_factory=set)
+    released: set[int] = field(default_factory=set)
     freed: bool = False
     stale: bool = False
 
@@ -66,6 +73,11 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
             if row is not None:
                 _take(row, status, report, now, written, result)
         result.freed |= job_results.take(report, now=now)
+        if report.routing is not None and (node.boot, node.sequence) == (
+            report.boot,
+            report.sequence,
+        ):
+            result.released = gateways.take(node, report.routing, now=now)
         if report.full:
             inventory.compare(node, report, known, now=now)
         draining.finish(node, now=now)
@@ -73,6 +85,7 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
         _owe_a_pass(result.deployments, written)
         if result.freed:
             waiting.wake()
+        routing.refresh(result.deployments | result.moved, now=now)
     return result
 
 
@@ -110,12 +123,15 @@ def _take(
     if older or status.epoch != row.epoch:
         return
     before = (row.phase, row.ready, row.reason, row.restarts)
+    place = (row.address, row.ports)
     was_gone = ReplicaPhase(row.phase).is_gone
     _copy(row, status, now)
     result.freed |= ReplicaPhase(row.phase).is_gone and not was_gone
     row.report_boot, row.report_sequence = report.boot, report.sequence
     row.save()
     after = (row.phase, row.ready, row.reason, row.restarts)
+    if place != (row.address, row.ports):
+        result.moved.add(row.deployment_id)
     if before == after:
         return
     result.deployments.add(row.deployment_id)
@@ -132,7 +148,9 @@ def _copy(row: Replica, status: protocol.ReplicaStatus, now: datetime) -> None:
     if ready != row.ready:
         row.ready, row.ready_at = ready, now if ready else None
         row.readiness_changed_at = now
-    row.reason, row.message, row.note = status.reason[:64], status.message, status.note
+    if row.phase != ReplicaPhase.WITHDRAWN:
+        row.reason = status.reason[:64]
+    row.message, row.note = status.message, status.note
     if status.restarts > row.restarts:
         _note_failures(row, status.restarts - row.restarts, now)
     row.restarts = status.restarts

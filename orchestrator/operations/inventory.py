@@ -51,14 +51,7 @@ def _stop_leftovers(rows: list[Replica], now: datetime) -> None:
                 replica, reason="Leftover", message=message, now=now, severity="warning"
             )
             event.save()
-            jobs.make(
-                replica,
-                JobOperation.STOP,
-                reason=event.reason,
-                message=message,
-                now=now,
-                event=event,
-            ).save()
+            jobs.make(replica, JobOperation.STOP, why=jobs.Why.of(event), now=now).save()
 
 
 def _is_being_stopped(replica: Replica) -> bool:

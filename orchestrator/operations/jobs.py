@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
 from orchestrator.models import Event, Job, JobOperation, Replica
 from orchestrator.operations import assignments
+from orchestrator.operations.discovery import Variables
 from orchestrator.queries import snapshots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why a job is there: a word, a sentence, and the event that says so, if it is known yet."""
+
+    reason: str
+    message: str
+    event: Event | None = None
+
+    @classmethod
+    def of(cls, event: Event) -> Why:
+        """Return the reason an event gives."""
+        return cls(reason=event.reason, message=event.message, event=event)
 
 
 def make(
     replica: Replica,
     operation: JobOperation,
     *,
-    reason: str,
-    message: str,
+    why: Why,
     now: datetime,
-    event: Event | None = None,
+    variables: Variables = (),
 ) -> Job:
-    """Return the job, not saved yet, that tells the replica's node to do this with it."""
+    """Return the job, not saved yet, that tells the replica's node to do this with it.
+
+    One that starts sees the services of its namespace in `variables`.
+    """
     uid = assignments.new_uid()
     return Job(
         uid=uid,
@@ -29,18 +47,20 @@ def make(
         namespace=replica.deployment.namespace_id,
         deployment=replica.deployment.name,
         operation=operation,
-        payload=_payload(uid, replica, operation),
-        reason=reason,
-        message=message,
-        event=event,
+        payload=_payload(uid, replica, operation, variables),
+        reason=why.reason,
+        message=why.message,
+        event=why.event,
         created_at=now,
     )
 
 
-def _payload(uid: str, replica: Replica, operation: JobOperation) -> dict[str, object]:
+def _payload(
+    uid: str, replica: Replica, operation: JobOperation, variables: Variables
+) -> dict[str, object]:
     match operation:
         case JobOperation.START:
-            return assignments.start_payload(uid, replica=replica)
+            return assignments.start_payload(uid, replica=replica, variables=variables)
         case JobOperation.STOP:
             grace = assignments.grace_seconds(replica.revision.template)
             return assignments.stop_payload(uid, replica=replica, grace_seconds=grace)

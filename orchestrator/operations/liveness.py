@@ -21,7 +21,7 @@ from orchestrator.core.lifecycle import LIVE_PHASES, NodeState
 from orchestrator.core.liveness import Hearing, Judgement, Timing
 from orchestrator.core.wording import be, count, join
 from orchestrator.models import Node, Replica
-from orchestrator.operations import announce, broker_users, events, mail, nodes
+from orchestrator.operations import announce, broker_users, events, gateways, mail, nodes
 from orchestrator.operations.transport import publish
 from worker import protocol
 
@@ -176,6 +176,7 @@ def _give_up(node: Node, silent_seconds: int, now: datetime) -> None:
     there = Replica.objects.filter(node=node, phase__in=LIVE_PHASES)
     number = there.update(ready=False, ready_at=None)
     nodes.owe_passes(node)
+    gateways.nudge_released()
     message = f"node {node.name} has not been heard of for {silent_seconds} s and is lost; "
     replaced = f"its {count(number, 'replica')} {be(number)} replaced elsewhere"
     _tell(node, "NodeLost", message + (replaced if number else "it carried no replicas"), now)

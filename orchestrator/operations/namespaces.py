@@ -51,6 +51,9 @@ def delete(name: str, change: Change) -> bool:
         for word, living in (
             ("deployments", namespace.deployment_set.filter(deleting=False)),
             ("autoscalers", namespace.autoscaler_set.all()),
+            ("ingresses", namespace.ingress_set.all()),
+            ("services", namespace.service_set.all()),
+            ("secrets", namespace.secret_set.all()),
         ):
             if names := list(living.values_list("name", flat=True)[:5]):
                 raise NamespaceInUse(

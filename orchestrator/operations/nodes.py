@@ -13,7 +13,7 @@ from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
 from orchestrator.core.wording import count
 from orchestrator.manifests import node_change
 from orchestrator.models import Deployment, Job, Node, NodeIdentity, Replica
-from orchestrator.operations import announce, dispatch, events, waiting
+from orchestrator.operations import announce, dispatch, events, routing, waiting
 from orchestrator.operations.events import Act, Change
 from worker import protocol
 
@@ -62,6 +62,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         node.save()
         announce.changed(announce.node_topic(node.name))
         waiting.wake()
+        routing.owe_nodes(now=now)
     if report.boot < node.boot:
         return None
     if report.boot > node.boot:
@@ -74,7 +75,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         welcome(node, now=now)
     node.seen_at = now
     if report.facts is not None:
-        _describe(node, report.facts)
+        _describe(node, report.facts, now)
     node.save()
     return node
 
@@ -120,6 +121,7 @@ def forget(name: str, change: Change) -> None:
         )
         events.done_by(change, event, Act(verb="forget", kind="node", name=name)).save()
         announce.changed(announce.node_topic(name))
+        routing.owe_nodes(now=change.now)
 
 
 def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
@@ -152,7 +154,7 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
         return node
 
 
-def _describe(node: Node, facts: protocol.NodeFacts) -> None:
+def _describe(node: Node, facts: protocol.NodeFacts, now: datetime) -> None:
     before = (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes)
     if not node.release and not node.taints:
         # Only when it says for the first time what it is; from then on they are people's.
@@ -162,6 +164,8 @@ def _describe(node: Node, facts: protocol.NodeFacts) -> None:
     if before != (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes):
         waiting.wake()
     node.notes = list(facts.notes)
+    if node.address != facts.address:
+        routing.owe_nodes(now=now)
     node.release, node.address = facts.release, facts.address
 
 

@@ -16,7 +16,7 @@ from django.db import transaction
 from orchestrator.core.plan import Plan
 from orchestrator.core.planner import make_plan
 from orchestrator.models import Deployment
-from orchestrator.operations import advisory_locks, announce, dispatch
+from orchestrator.operations import advisory_locks, announce, dispatch, routing
 from orchestrator.operations.carrying_out import Execution
 from orchestrator.queries import snapshots
 
@@ -64,6 +64,7 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
             announce.changed(topic)
         if execution.finished:
             return Pass(outcome=Outcome.GONE, actions=len(plan.actions))
+        routing.refresh([deployment_id], now=now)
         transaction.on_commit(lambda: dispatch.send(execution.jobs, now=now))
         if execution.rolled_back:
             transaction.on_commit(lambda: dispatch.nudge(deployment_id))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import transaction
 
 from orchestrator.core.lifecycle import ReplicaPhase
-from orchestrator.models import Deployment, Event, Job, JobOperation, Replica
-from orchestrator.operations import announce, dispatch, events, jobs
+from orchestrator.core.plan import Reason
+from orchestrator.models import Deployment, Endpoint, Event, Job, JobOperation, Replica
+from orchestrator.operations import announce, dispatch, events, jobs, routing
+from orchestrator.operations.carrying_out import withdraw
 from orchestrator.operations.events import Act, Change
 
 _REASONS = {"retry": "RetryNow", "replace": "Replaced"}
@@ -43,6 +45,9 @@ def retry(uid: str, change: Change) -> Replica:
 def replace(uid: str, change: Change) -> Replica:
     """Stop one replica for good; the planner starts another in its place.
 
+    One that gateways know of is only withdrawn here: the planner stops it when nobody is sent
+    there any more.
+
     Raises:
         ReplicaNotFound: there is no such replica.
         ReplicaNotRunning: it is stopping or gone already.
@@ -51,9 +56,11 @@ def replace(uid: str, change: Change) -> Replica:
         replica = _lock_live(uid)
         event = _record(replica, change, "replace", f"replica {uid} is to be replaced")
         replica.ready, replica.ready_at = False, None
-        replica.reason, replica.cause = "Replaced", event
+        replica.reason, replica.cause = Reason.REPLACED, event
         if replica.node_id is None:
             replica.phase, replica.finished_at = ReplicaPhase.STOPPED, change.now
+        elif Endpoint.objects.filter(replica_uid=uid).exists():
+            withdraw(replica, reason=Reason.REPLACED, now=change.now)
         else:
             replica.phase = ReplicaPhase.STOPPING
             job = _job(replica, JobOperation.STOP, event, change)
@@ -61,6 +68,7 @@ def replace(uid: str, change: Change) -> Replica:
         replica.save()
         deployment_id = replica.deployment_id
         Deployment.objects.filter(pk=deployment_id).update(settled=False, cause=event)
+        routing.refresh([deployment_id], now=change.now)
         transaction.on_commit(lambda: dispatch.nudge(deployment_id))
         return replica
 
@@ -88,13 +96,6 @@ def _record(replica: Replica, change: Change, verb: str, message: str) -> Event:
 
 
 def _job(replica: Replica, operation: JobOperation, event: Event, change: Change) -> Job:
-    job = jobs.make(
-        replica,
-        operation,
-        reason=event.reason,
-        message=event.message,
-        now=change.now,
-        event=event,
-    )
+    job = jobs.make(replica, operation, why=jobs.Why.of(event), now=change.now)
     job.save()
     return job

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.core.lifecycle import LIVE_PHASES, RolloutState
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests import placing
-from orchestrator.models import Deployment, Replica, Revision
+from orchestrator.models import Deployment, Replica, Revision, RevisionLabel
 from orchestrator.operations.events import Change
 
 CHANGE_CAUSES = ("kijabi.dev/change-cause", "kubernetes.io/change-cause")
@@ -63,6 +63,10 @@ def adopt_template(
         reason=change.reason or _stated_cause(full),
         is_rollback=is_rollback,
         created_at=change.now,
+    )
+    RevisionLabel.objects.bulk_create(
+        RevisionLabel(revision=revision, pair=f"{key}={value}")
+        for key, value in manifests.labels_of(template)
     )
     _take_over(revision, known.values())
     deployment.revision = revision.number

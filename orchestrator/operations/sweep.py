@@ -21,7 +21,7 @@ from orchestrator.models import (
     Rebalance,
     Replica,
 )
-from orchestrator.operations import logins
+from orchestrator.operations import logins, routing
 
 EVENTS_KEPT = timedelta(days=30)
 JOBS_KEPT = timedelta(days=7)
@@ -43,6 +43,8 @@ def prune(*, now: datetime) -> int:
     rows += finished.filter(finished_at__lt=now - JOBS_KEPT).delete()[0]
     rows += IdempotentAnswer.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()[0]
     rows += logins.forget_old(now=now)
+    rows += routing.prune(now=now)
+    routing.renew_everything(now=now)
     rows += Session.objects.filter(expire_date__lt=now).delete()[0]
     ended = Rebalance.objects.filter(running=False)
     rows += ended.filter(ended_at__lt=now - EVENTS_KEPT).delete()[0]

@@ -9,7 +9,12 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 
 from orchestrator.core.constraints import Taint
-from orchestrator.core.lifecycle import GONE_PHASES, LIVE_PHASES, ReplicaPhase
+from orchestrator.core.lifecycle import (
+    GONE_PHASES,
+    LEAVING_PHASES,
+    LIVE_PHASES,
+    ReplicaPhase,
+)
 from orchestrator.manifests import placing
 from orchestrator.models import Node
 from orchestrator.queries.rows import Rows
@@ -71,7 +76,7 @@ def _counted() -> QuerySet[Node]:
         ready=Count("replica", filter=running & Q(replica__ready=True)),
         unready=Count("replica", filter=running & Q(replica__ready=False)),
         coming=Count("replica", filter=coming),
-        stopping=Count("replica", filter=Q(replica__phase=ReplicaPhase.STOPPING)),
+        stopping=Count("replica", filter=Q(replica__phase__in=LEAVING_PHASES)),
     ).order_by("name")
 
 

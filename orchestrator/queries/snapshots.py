@@ -9,9 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 
-from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase, RolloutState
+from orchestrator.core.lifecycle import (
+    GONE_PHASES,
+    LEAVING_PHASES,
+    NodeState,
+    ReplicaPhase,
+    RolloutState,
+)
+from orchestrator.core.rotation import Standing
 from orchestrator.core.snapshot import (
     MoveView,
     NeighbourView,
@@ -24,7 +31,16 @@ from orchestrator.core.snapshot import (
 from orchestrator.core.spec import NOTHING, Amounts, ReschedulePolicy, Resources
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests import placing
-from orchestrator.models import Deployment, MoveState, Node, RebalanceMove, Replica, Revision
+from orchestrator.models import (
+    Deployment,
+    Endpoint,
+    MoveState,
+    Node,
+    RebalanceMove,
+    Replica,
+    Revision,
+)
+from orchestrator.queries import gateways
 
 FAILURES_COUNT_FOR = timedelta(minutes=10)
 
@@ -40,7 +56,7 @@ def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime
         deployment,
         views,
         _replicas(
-            deployment.replica_set.exclude(phase__in=GONE_PHASES).defer("log_tail"),
+            _with_routes(deployment.replica_set.exclude(phase__in=GONE_PHASES)),
             {revision.pk: revision.number for revision in revisions},
         ),
         _nodes(_history(deployment, images, now)),
@@ -63,7 +79,7 @@ def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapsh
         revisions[revision.deployment_id].append(revision)
     replicas: dict[int, list[Replica]] = defaultdict(list)
     rows = Replica.objects.exclude(phase__in=GONE_PHASES).order_by()
-    for replica in rows.filter(deployment__in=wanted).defer("log_tail"):
+    for replica in _with_routes(rows.filter(deployment__in=wanted)):
         replicas[replica.deployment_id].append(replica)
     repelling = rows.filter(revision__repels=True).exclude(node=None)
     choosy = set(repelling.values_list("deployment__namespace__name", flat=True).distinct())
@@ -106,6 +122,7 @@ def _snapshot(
         replicas=replicas,
         nodes=nodes,
         neighbours=neighbours,
+        gateways=gateways.waited_for() if any(map(_is_known, replicas)) else (),
         rescheduling=_reschedule_policy(),
     )
 
@@ -115,6 +132,11 @@ def _reschedule_policy() -> ReschedulePolicy:
     return ReschedulePolicy(
         failures=int(number), within=timedelta(seconds=within), apart=timedelta(seconds=apart)
     )
+
+
+def _is_known(view: ReplicaView) -> bool:
+    """Tell whether gateways were ever told of a replica."""
+    return view.routed or view.routes_generation > 0
 
 
 def rollout_of(deployment: Deployment) -> RolloutView:
@@ -160,7 +182,16 @@ def _revision(revision: Revision) -> RevisionView:
     )
 
 
-def _replicas(rows: Iterable[Replica], numbers: Mapping[int, int]) -> tuple[ReplicaView, ...]:
+def _with_routes(rows: QuerySet[Replica]) -> QuerySet[Replica]:
+    """Return replicas with what gateways are told of each, and without what only people read."""
+    told = Endpoint.objects.filter(replica_uid=OuterRef("uid"))
+    return rows.defer("log_tail").annotate(
+        routed=Exists(told.filter(standing=Standing.SERVING)),
+        routes_generation=Subquery(told.order_by("-generation").values("generation")[:1]),
+    )
+
+
+def _replicas(rows: Iterable[Any], numbers: Mapping[int, int]) -> tuple[ReplicaView, ...]:
     views = (
         ReplicaView(
             uid=row.uid,
@@ -176,6 +207,10 @@ def _replicas(rows: Iterable[Replica], numbers: Mapping[int, int]) -> tuple[Repl
             reserved=reserved_for(row),
             update_failed=row.update_failed,
             waiting=row.waiting,
+            routed=row.routed,
+            routes_generation=row.routes_generation or 0,
+            withdrawn_at=row.withdrawn_at,
+            withdrawn_for=row.withdrawn_for,
             failures=tuple(datetime.fromtimestamp(at, tz=UTC) for at in row.failures),
             replaces=row.replaces,
             moves=row.moves,
@@ -278,7 +313,7 @@ def _neighbours(deployment: Deployment, *, everyone: bool) -> tuple[NeighbourVie
     rows = rows.exclude(deployment=deployment)
     if not everyone:
         rows = rows.filter(revision__repels=True)
-    leaving = Count("pk", filter=Q(phase=ReplicaPhase.STOPPING))
+    leaving = Count("pk", filter=Q(phase__in=LEAVING_PHASES))
     groups = list(
         rows.values_list("node_id", "revision_id").annotate(every=Count("pk"), leaving=leaving)
     )

@@ -7,14 +7,22 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.core.classify import take_census
-from orchestrator.core.lifecycle import NodeState
-from orchestrator.core.plan import FailRollout, FinishDeletion, StartReplica, StopReplica
+from orchestrator.core.lifecycle import NodeState, ReplicaPhase
+from orchestrator.core.plan import (
+    FailRollout,
+    FinishDeletion,
+    StartReplica,
+    StopReplica,
+    WithdrawReplica,
+)
 from orchestrator.core.planner import make_plan
-from orchestrator.core.spec import Strategy
 from tests.factories import NOW, carried_out
-from tests.strategies import snapshots, specs
+from tests.strategies import rolling_policies, snapshots, specs
 
 PROFILE = settings(max_examples=2 * settings().max_examples)
+
+
+rolling_specs = st.builds(replace, specs, policy=rolling_policies)
 
 
 def of_kind(plan, kind):
@@ -83,7 +91,9 @@ def test_a_deletion_starts_nothing_and_leaves_nothing_live(snapshot):
 
     assert not of_kind(plan, StartReplica)
     live = {view.uid for view in snapshot.replicas if view.phase.is_live}
-    assert {stop.replica for stop in of_kind(plan, StopReplica)} == live
+    leaving = {one.replica for one in of_kind(plan, StopReplica | WithdrawReplica)}
+    withdrawn = {v.uid for v in snapshot.replicas if v.phase is ReplicaPhase.WITHDRAWN}
+    assert leaving - withdrawn == live
 
 
 @PROFILE
@@ -99,10 +109,9 @@ def test_starts_stay_below_the_ceiling(snapshot):
 
 
 @PROFILE
-@given(snapshot=snapshots(deleting=False, scaled=False))
+@given(snapshot=snapshots(rolling_specs, deleting=False, scaled=False))
 def test_no_stop_of_ours_breaks_the_floor(snapshot):
     spec = snapshot.spec
-    assume(spec.policy.strategy is Strategy.ROLLING_UPDATE)
     current = next(view for view in snapshot.revisions if view.number == snapshot.current)
     assume(current.desired <= spec.replicas)
     overdue = (
@@ -111,8 +120,9 @@ def test_no_stop_of_ours_breaks_the_floor(snapshot):
     assume(not any(overdue))
     census = take_census(snapshot)
 
-    stopped = {stop.replica for stop in of_kind(make_plan(snapshot), StopReplica)}
+    plan = make_plan(snapshot)
 
+    stopped = {one.replica for one in of_kind(plan, StopReplica | WithdrawReplica)}
     floor = max(0, spec.replicas - spec.policy.max_unavailable)
     left = len(census.available - stopped)
     assert left >= min(floor, len(census.available))

@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestrator.core.classify import take_census
 from orchestrator.core.lifecycle import NodeState
-from orchestrator.core.plan import DeploymentPhase
+from orchestrator.core.plan import DeploymentPhase, StopReplica
 from orchestrator.core.planner import make_plan
 from orchestrator.core.spec import DeploymentSpec, OnFailure, Strategy
 from tests.simulator import World
@@ -73,6 +73,11 @@ class Fleet(RuleBasedStateMachine):
             self.world.nodes[name].draining = draining
             self.world.dirty = True
 
+    @rule(name=st.sampled_from("abc"), stuck=st.booleans())
+    def let_a_gateway_be_stuck_or_not(self, name, stuck):
+        if name in self.world.nodes:
+            self.world.nodes[name].stuck = stuck
+
     @rule(fault=st.sampled_from(("drop_reports", "repeat_reports", "reverse_reports")))
     def disturb_messages(self, fault):
         self.world.deliver_late()
@@ -89,6 +94,8 @@ class Fleet(RuleBasedStateMachine):
         for snapshot, starts, stops in self.world.starts_and_stops():
             _check_starts(snapshot, starts, stops)
             _check_floor(snapshot, stops)
+        for snapshot, plan in self.world.plans:
+            _check_routes(snapshot, plan)
         self.world.plans.clear()
 
     @precondition(lambda self: hasattr(self, "world"))
@@ -133,6 +140,16 @@ def _check_starts(snapshot, starts, stops):
         if node.state is NodeState.READY and not (node.cordoned or node.draining)
     }
     assert {start.node for start in starts} - {None} <= open_nodes
+
+
+def _check_routes(snapshot, plan):
+    """Nothing is stopped that a gateway we wait for may still send to, unless its time is over."""
+    views = {view.uid: view for view in snapshot.replicas}
+    for stop in plan.actions:
+        if isinstance(stop, StopReplica) and not stop.is_cut:
+            view = views[stop.replica]
+            assert not (view.routed and snapshot.gateways)
+            assert all(g.generation >= view.routes_generation for g in snapshot.gateways)
 
 
 def _check_floor(snapshot, stops):

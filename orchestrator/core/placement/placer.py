@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 
 from orchestrator.core.constraints import PodTerm
-from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.placement import explanation, filters, scores
 from orchestrator.core.placement.explanation import Explanation
 from orchestrator.core.placement.neighbours import Neighbourhood
@@ -165,7 +164,7 @@ def _own(snapshot: Snapshot, leaving: frozenset[str]) -> list[NeighbourView]:
 
 
 def _neighbour(replica: ReplicaView, revision: RevisionView, *, leaves: bool) -> NeighbourView:
-    leaves = leaves or replica.phase is ReplicaPhase.STOPPING
+    leaves = leaves or not replica.phase.is_live
     apart: tuple[PodTerm, ...] = revision.rules.apart_required
     return NeighbourView(
         node=str(replica.node),

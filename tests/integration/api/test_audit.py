@@ -17,6 +17,7 @@ from tests.integration.api.test_autoscalers import autoscaler
 from tests.integration.api.test_records import report, run_passes
 from tests.integration.conftest import client_of
 from tests.played_nodes import Nodes
+from tests.traffic import ingress, service
 from worker import protocol
 
 TAINT = {"key": "gpu", "effect": "NoSchedule"}
@@ -97,6 +98,26 @@ def test_acts_on_nodes_and_replicas(web: APIClient):
         ("taint", "node", "n1", "", "gpu:NoSchedule"),
         ("retry", "replica", uid, "", ""),
         ("replace", "replica", uid, "", ""),
+    ]
+
+
+def test_acts_on_traffic(web: APIClient):
+    services, ingresses = "/api/v1/namespaces/default/services/", "ingresses/site/"
+    apply(web, service() + "---" + ingress())
+    apply(web, service() + "---" + ingress())
+    send(web, "PATCH", f"{services}web/", {"spec": {"sessionAffinity": "ClientIP"}})
+    web.delete(f"/api/v1/namespaces/default/{ingresses}")
+    web.delete(f"{services}web/")
+    body = {"metadata": {"name": "b"}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 1}]}}
+    send(web, "PUT", f"{services}b/", {"apiVersion": "v1", "kind": "Service", **body})
+
+    assert acts() == [
+        ("apply", "service", "web", "", ""),
+        ("apply", "ingress", "site", "", ""),
+        ("patch", "service", "web", "", ""),
+        ("delete", "ingress", "site", "", ""),
+        ("delete", "service", "web", "", ""),
+        ("replace", "service", "b", "", ""),
     ]
 
 

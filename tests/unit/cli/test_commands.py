@@ -151,3 +151,45 @@ def test_a_file_that_is_not_there_is_one_sentence(api, tmp_path):
 
     assert said.startswith("kijabi: ")
     assert "none.yaml: No such file or directory" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (["service/web"], "services/web/"),
+        (["svc", "web"], "services/web/"),
+        (["ingress.networking.k8s.io/site"], "ingresses/site/"),
+        (["secret/cert"], "secrets/cert/"),
+    ],
+    ids=["kind/name", "short", "with-its-group", "secret"],
+)
+def test_delete_takes_what_a_manifest_made(api, words, path):
+    api.answers = [(204, None)]
+
+    run("delete", *words)
+
+    asked = api.asked[0]
+    assert (asked.method, asked.path) == ("DELETE", f"/api/v1/namespaces/default/{path}")
+
+
+def test_routes_say_below_the_table_who_is_out_and_why(api, capsys):
+    route = {
+        "namespace": "default",
+        "service": "web",
+        "generation": 7,
+        "unconfirmed": ["n2"],
+        "addresses": ["10.97.3.4"],
+        "warning": "",
+        "endpoints": [
+            {"replica": "a1", "standing": "serving", "why": "ready"},
+            {"replica": "a2", "standing": "out", "why": "it is not ready"},
+        ],
+    }
+    api.answers = [(200, {"next": None, "results": [route]})]
+
+    run("get", "routes")
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == ["SERVICE", "IN", "DRAINING", "OUT", "GENERATION", "UNCONFIRMED"]
+    assert said[1].split() == ["web", "1", "0", "1", "7", "n2"]
+    assert said[2] == "web: a2: it is not ready"

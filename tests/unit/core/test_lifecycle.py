@@ -4,6 +4,7 @@ import pytest
 
 from orchestrator.core.lifecycle import (
     GONE_PHASES,
+    LEAVING_PHASES,
     LIVE_PHASES,
     ReplicaPhase,
     may_follow,
@@ -28,7 +29,7 @@ def test_a_phase_is_followed_only_by_later_ones(current, new, allowed):
 
 
 def test_every_phase_but_stopping_is_either_live_or_gone():
-    assert {*LIVE_PHASES, *GONE_PHASES, PHASE.STOPPING} == set(ReplicaPhase)
+    assert {*LIVE_PHASES, *LEAVING_PHASES, *GONE_PHASES} == set(ReplicaPhase)
     assert not set(LIVE_PHASES) & set(GONE_PHASES)
 
 

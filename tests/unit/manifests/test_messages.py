@@ -104,7 +104,7 @@ MISTAKES = {
     "wrong-kind": (
         "kind: Deployment", "kind: Pod",
         'line 2: kind: kind "Pod" is not supported; supported are Deployment, '
-        "HorizontalPodAutoscaler, Namespace",
+        "HorizontalPodAutoscaler, Ingress, Namespace, Secret, Service",
     ),
     "wrong-version": (
         "apps/v1", "extensions/v1beta1",

@@ -7,11 +7,16 @@ import pytest
 from orchestrator.manifests.autoscaling import AUTOSCALER
 from orchestrator.manifests.reference import reference_markdown
 from orchestrator.manifests.schema import DEPLOYMENT
+from orchestrator.manifests.traffic import INGRESS, SECRET, SERVICE
 
 README = Path(__file__).resolve().parents[3] / "README.md"
 
 
-@pytest.mark.parametrize("schema", [DEPLOYMENT, AUTOSCALER], ids=["deployment", "autoscaler"])
+@pytest.mark.parametrize(
+    "schema",
+    [DEPLOYMENT, AUTOSCALER, SERVICE, INGRESS, SECRET],
+    ids=["deployment", "autoscaler", "service", "ingress", "secret"],
+)
 def test_the_readme_shows_the_tables_as_they_are(schema):
     assert reference_markdown(schema).rstrip() in README.read_text()
 

@@ -1,0 +1,144 @@
+"""From services, ingresses and replicas to what gateways are told: the one place that knows both.
+
+Keys of certificates are not in it: they are put in when a letter is sealed for its node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestrator.core.rotation import Candidate, Place, Standing, place_of, port_of
+from orchestrator.manifests import traffic
+from orchestrator.models import Secret, Service, ServicePort
+from orchestrator.queries.endpoints import NodePlace
+from worker import protocol, routes
+
+Json = dict[str, Any]
+# Returns the port of a candidate's node at which other nodes reach one of its ports.
+Relays = Callable[[Candidate, int, str], int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What gateways are told of a service, and where each replica in it stands."""
+
+    payload: Json
+    standings: Mapping[str, Standing]
+
+
+def service_routes(
+    service: Service,
+    candidates: Sequence[Candidate],
+    nodes: Mapping[str, NodePlace],
+    relays: Relays,
+    now: datetime,
+) -> Built:
+    """Return one service as it is now."""
+    standing = {candidate.uid: place_of(candidate, now=now) for candidate in candidates}
+    inside = [one for one in candidates if standing[one.uid].standing is not Standing.OUT]
+    ports = tuple(
+        routes.ServicePort(
+            port=port.number,
+            name=port.name,
+            protocol=port.protocol,
+            node_port=port.node_port,
+            endpoints=tuple(_endpoints(port, inside, standing, nodes, relays)),
+        )
+        for port in service.ports.all()
+    )
+    spec = service.manifest["spec"]
+    told = routes.ServiceRoutes(
+        namespace=service.namespace_id,
+        name=service.name,
+        addresses=tuple(str(a) for a in (service.address, service.address6) if a),
+        affinity_seconds=_affinity(spec),
+        ports=ports,
+    )
+    named = {endpoint.replica for port in ports for endpoint in port.endpoints}
+    return Built(
+        payload=protocol.to_wire(told),
+        standings={one.uid: standing[one.uid].standing for one in inside if one.uid in named},
+    )
+
+
+def _endpoints(
+    port: ServicePort,
+    inside: Sequence[Candidate],
+    standing: Mapping[str, Place],
+    nodes: Mapping[str, NodePlace],
+    relays: Relays,
+) -> Iterator[routes.Endpoint]:
+    for candidate in sorted(inside, key=lambda one: one.uid):
+        number = port_of(candidate, target_of(port))
+        if number is not None:
+            node = str(candidate.node)
+            yield routes.Endpoint(
+                replica=protocol.ReplicaUid(candidate.uid),
+                node=node,
+                address=candidate.address,
+                port=number,
+                node_address=nodes[node].address,
+                relay_port=relays(candidate, number, port.protocol),
+                draining=standing[candidate.uid].standing is Standing.DRAINING,
+            )
+
+
+def target_of(port: ServicePort) -> int | str:
+    """Return the replica's port that a service's port leads to: a number or a name."""
+    return int(port.target) if port.target.isdecimal() else port.target
+
+
+def _affinity(spec: Json) -> int | None:
+    if spec.get("sessionAffinity") != "ClientIP":
+        return None
+    config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+    return int(config.get("timeoutSeconds") or 10800)
+
+
+def ingress_routes(full: Json, services: Mapping[str, Json], secrets: Mapping[str, Secret]) -> Json:
+    """Return one ingress as it is now, of its completed manifest.
+
+    `services` are the completed manifests of its namespace's services by name; what leads to a
+    service or port that is gone is left out. In place of a key stands the name of its secret.
+    """
+    metadata, spec = full["metadata"], full["spec"]
+    found = tuple(_http_routes(full, services))
+    entries = spec.get("tls") or ()
+    told = routes.IngressRoutes(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        routes=found,
+        certificates=tuple(
+            routes.Certificate(hosts=tuple(entry["hosts"]), chain=secret.chain, key=secret.name)
+            for entry in entries
+            if (secret := secrets.get(entry.get("secretName", ""))) is not None
+        ),
+        automatic_hosts=tuple(
+            host for entry in entries if "secretName" not in entry for host in entry["hosts"]
+        ),
+    )
+    return protocol.to_wire(told)
+
+
+def _http_routes(full: Json, services: Mapping[str, Json]) -> Iterator[routes.HttpRoute]:
+    spec, notes = full["spec"], full["metadata"].get("annotations") or {}
+    backends = traffic.backends_of(spec)
+    for (claim, _), backend in zip(traffic.claims(spec, ()), backends, strict=True):
+        service = services.get(backend["name"])
+        port = traffic.port_of(service, backend["port"]) if service else None
+        if port is not None:
+            host, path, match = claim
+            yield routes.HttpRoute(
+                host=host,
+                path=path,
+                match=routes.PathMatch(match),
+                service=backend["name"],
+                port=port,
+                sticky=notes.get(traffic.STICKY) == "true",
+                held=notes.get(traffic.HOLD) == "true",
+                hold_seconds=int(notes.get(traffic.HOLD_SECONDS, 60)),
+                timeout_seconds=int(notes.get(traffic.TIMEOUT, 0)),
+            )

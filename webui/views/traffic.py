@@ -1,0 +1,54 @@
+"""Pages of services, their routes, and the gateways that carry them out."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+
+from orchestrator.manifests import deployment as manifests
+from orchestrator.queries import gateways, ingresses, services
+from webui import presenters
+from webui.pages import found, page, paged, show, wanted
+
+
+@page("services")
+def service_list(request: HttpRequest) -> HttpResponse:
+    """List services with who is in rotation, and the hosts that lead to them."""
+    filters = wanted(request, "search", "namespace")
+    context = {
+        "page": paged(request, services.select(filters)),
+        "ingresses": ingresses.select({})[:100],
+        "filters": filters,
+    }
+    return show(request, "services", context)
+
+
+@page("service")
+def service(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
+    """Show one service: its addresses, and every replica it selects with why it is in or out."""
+    sentence = f'service "{name}" does not exist in namespace "{namespace}"'
+    record = found(services.get(namespace, name), sentence)
+    written = services.manifest_of(namespace, name, written=True)
+    leading = [
+        (ingress, rule)
+        for ingress in ingresses.select({"namespace": namespace})[:100]
+        for rule in ingress.rules
+        if rule.service == name
+    ]
+    context = {
+        "service": record,
+        "look": presenters.of_service(record),
+        "leading": leading,
+        "manifest": manifests.to_yaml(written),
+        "latest": gateways.latest_generation(),
+    }
+    return show(request, "service", context)
+
+
+@page("gateways")
+def gateway_list(request: HttpRequest) -> HttpResponse:
+    """List what routes on each node: up to which generation, and what it cannot do."""
+    context = {
+        "page": paged(request, gateways.select(), 100),
+        "latest": gateways.latest_generation(),
+    }
+    return show(request, "gateways", context)
