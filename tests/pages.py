@@ -39,6 +39,8 @@ PAGES = (
     "/nodes/",
     "/nodes/n1/",
     "/nodes/n1/drain/",
+    "/nodes/n1/forget/",
+    "/nodes/n1/marks/",
     "/jobs/",
     "/jobs/{job}/",
     "/events/",

@@ -83,6 +83,7 @@ def welcome(node: Node, *, now: datetime) -> None:
     """Note that a node is heard again; the caller holds its lock and saves it."""
     was_lost = node.state == NodeState.LOST
     node.state, node.lost_at, node.doubted = NodeState.READY, None, False
+    node.silent_since, node.lost_due_at = None, None
     announce.changed(announce.node_topic(node.name))
     message = f"node {node.name} is heard again"
     if was_lost:
