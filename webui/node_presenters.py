@@ -103,6 +103,6 @@ def _gauge(what: str, amounts: str, part: int, whole: int) -> Gauge:
     if not whole:
         return Gauge(what=what, words=_("the node tells no capacity"), percent=0, tone="idle")
     percent = round(100 * part / whole)
-    words = _("%(amounts)s reserved, %(percent)d %%") % {"amounts": amounts, "percent": percent}
+    words = _("%(amounts)s, %(percent)d %%") % {"amounts": amounts, "percent": percent}
     tone = "warn" if part > whole else "progress"
     return Gauge(what=what, words=words, percent=min(100, percent), tone=tone)

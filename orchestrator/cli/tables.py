@@ -52,8 +52,8 @@ def _node_state(row: Row) -> str:
     return ",".join(words)
 
 
-def _mebi(number: int) -> str:
-    return f"{number >> 20}Mi"
+def _memory(row: Row) -> str:
+    return f"{row['memory_bytes_reserved'] >> 20}Mi/{row['memory_bytes'] >> 20}Mi"
 
 
 def _taint(taint: Row) -> str:
@@ -92,7 +92,10 @@ COLUMNS: dict[str, list[Column]] = {
         ("REPLICAS", _field("replicas")),
         ("RUNTIMES", lambda row: ",".join(row["runtimes"])),
         ("CPU", lambda row: f"{row['cpu_millis_reserved']}m/{row['cpu_millis']}m"),
-        ("MEMORY", lambda row: f"{_mebi(row['memory_bytes_reserved'])}/{_mebi(row['memory_bytes'])}"),
+        (
+            "MEMORY",
+            _memory,
+        ),
         ("SEEN", _age("seen_at")),
         ("AGE", _age("joined_at")),
     ],

@@ -13,8 +13,8 @@ from orchestrator.queries import drains, events, jobs, replicas
 from orchestrator.queries import joining as join_queries
 from orchestrator.queries import nodes as queries
 from orchestrator.queries.nodes import NodeRecord
-from webui.node_presenters import of_node
 from webui.marks import Marks
+from webui.node_presenters import of_node
 from webui.pages import MISTAKES, Mistyped, act, change, found, page, paged, sentence, show
 
 BESIDE = 10

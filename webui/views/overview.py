@@ -23,6 +23,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "moving": found.moving,
         "newest": found.newest,
         "nodes": found_nodes,
+        "silent": [node for node in found_nodes if node.state != NodeState.READY],
         "nodes_ready": sum(node.state == NodeState.READY for node in found_nodes),
         "cpu_millis": sum(node.cpu_millis for node in found_nodes),
         "cpu_millis_reserved": sum(node.cpu_millis_reserved for node in found_nodes),

@@ -29,7 +29,7 @@ setInterval(() => {
 }, 1000);
 
 document.addEventListener("click", (event) => {
-  const copy = event.target.closest("[data-copy]");
+  const copy = event.target.closest("button[data-copy]");
   if (copy) copyFrom(copy);
   const step = event.target.closest("[data-step]");
   if (step) {
