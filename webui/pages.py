@@ -33,6 +33,7 @@ from orchestrator.operations.draining import DeadlineOutOfRange
 from orchestrator.operations.events import Change
 from orchestrator.operations.node_marks import LabelFixed
 from orchestrator.operations.nodes import NodeAlive
+from orchestrator.operations.rebalancing import RebalanceRefused
 from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
 from webui import repeats
@@ -52,6 +53,7 @@ MISTAKES = (
     LabelFixed,
     ManifestInvalid,
     NodeAlive,
+    RebalanceRefused,
     ReplicaNotRunning,
 )
 

@@ -15,6 +15,7 @@ from webui.views import (
     logs,
     nodes,
     overview,
+    rebalancing,
     things,
 )
 
@@ -51,6 +52,9 @@ urlpatterns = [
     path("replicas/<str:uid>/replace/", acts.replace, name="replace"),
     path("nodes/", nodes.node_list, name="nodes"),
     path("nodes/add/", nodes.add_node, name="add-node"),
+    path("nodes/rebalance/", rebalancing.show_rebalance, name="rebalance"),
+    path("nodes/rebalance/start/", rebalancing.start, name="start-rebalance"),
+    path("nodes/rebalance/cancel/", rebalancing.cancel, name="cancel-rebalance"),
     path("nodes/<str:name>/", nodes.node, name="node"),
     path("nodes/<str:name>/drain/", nodes.drain, name="drain"),
     path("nodes/<str:name>/drain/start/", nodes.start_drain, name="start-drain"),
