@@ -40,6 +40,8 @@ PAGES = (
     "/nodes/rebalance/",
     "/nodes/n1/",
     "/nodes/n1/drain/",
+    "/nodes/n1/forget/",
+    "/nodes/n1/marks/",
     "/services/",
     "/services/default/web/",
     "/services/default/lonely/",

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.functional import lazy
 from django.utils.translation import gettext as _
 
@@ -41,6 +42,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "",
         "keys": "off" if request.COOKIES.get("keys") == "off" else "",
         "release": RELEASE,
+        "now": timezone.now().isoformat(timespec="milliseconds"),
         # The page keeps itself current; what it says once is not for that.
         "is_refresh": "X-Kijabi-Live" in request.headers,
         "troubles_of_ours": _troubles() if request.user.is_authenticated else [],

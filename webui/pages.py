@@ -31,6 +31,8 @@ from orchestrator.operations.deployments import (
 )
 from orchestrator.operations.draining import DeadlineOutOfRange
 from orchestrator.operations.events import Change
+from orchestrator.operations.node_marks import LabelFixed
+from orchestrator.operations.nodes import NodeAlive
 from orchestrator.operations.rebalancing import RebalanceRefused
 from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
@@ -48,10 +50,16 @@ MISTAKES = (
     DeploymentBusy,
     DeploymentExists,
     GenerationConflict,
+    LabelFixed,
     ManifestInvalid,
+    NodeAlive,
     RebalanceRefused,
     ReplicaNotRunning,
 )
+
+
+class Mistyped(LookupError):
+    """A field of a form cannot be understood."""
 
 
 def page(address: str) -> Callable[[View], View]:
@@ -175,7 +183,13 @@ def found(record: Record | None, sentence: str) -> Record:
 
 
 def show(
-    request: HttpRequest, template: str, context: Mapping[str, Any], *, topics: str = "*"
+    request: HttpRequest,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    topics: str = "*",
+    status: int = 200,
 ) -> HttpResponse:
     """Render a page that is kept current by these topics (blank separated; none: it stays)."""
-    return render(request, f"webui/{template}.html", {**context, "topics": topics})
+    known = {**context, "topics": topics}
+    return render(request, f"webui/{template}.html", known, status=status)

@@ -19,7 +19,6 @@ from orchestrator.queries.deployments import DeploymentRecord
 from orchestrator.queries.events import SYSTEM, EventRecord
 from orchestrator.queries.gateways import GatewayRecord
 from orchestrator.queries.jobs import JobRecord
-from orchestrator.queries.nodes import NodeRecord
 from orchestrator.queries.replicas import ReplicaRecord
 from orchestrator.queries.services import EndpointRecord, ServiceRecord
 
@@ -105,21 +104,6 @@ def of_replica(record: ReplicaRecord) -> Look:  # noqa: C901, PLR0911, one retur
             return Look(tone="bad", words=_("Lost"))
         case _:
             return Look(tone="idle", words=_("Stopped"))
-
-
-def of_node(record: NodeRecord) -> Look:
-    """Return the verdict on a node."""
-    if record.state == NodeState.LOST:
-        return Look(tone="bad", words=_("Lost"))
-    if record.state == NodeState.SUSPECT:
-        return Look(tone="bad", words=_("Suspect"))
-    if record.draining:
-        return Look(tone="pause", words=_("Empty") if record.drained_at else _("Draining"))
-    if record.cordoned:
-        return Look(tone="pause", words=_("Cordoned"))
-    if record.notes:
-        return Look(tone="warn", words=_("Ready, with a note"))
-    return Look(tone="ok", words=_("Ready"))
 
 
 def of_service(record: ServiceRecord) -> Look:
@@ -268,6 +252,25 @@ def _squeeze(found: list[Slot]) -> list[Slot]:
         same = [slot for slot in found if slot.kind == kind]
         kept += same[: max(1, round(len(same) * MOST_SLOTS / len(found)))]
     return kept
+
+
+def size(number: int) -> str:
+    """Return bytes in a binary unit, small numbers of a large one with a decimal."""
+    value = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{_short(value)} {unit}"
+        value /= 1024
+    return f"{_short(value)} TiB"
+
+
+def cores(millis: int) -> str:
+    """Return cpu as a number of cores."""
+    return f"{millis / 1000:.2f}".rstrip("0").rstrip(".")
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0") if value < 10 else f"{value:.0f}"
 
 
 def wait_of(job: JobRecord) -> float | None:

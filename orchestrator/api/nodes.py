@@ -34,20 +34,34 @@ class MarksShape(serializers.Serializer[Any]):
 
 
 class NodeShape(serializers.Serializer[Any]):
-    """A node; `strangers` are containers it runs that nobody knows of."""
+    """A node; `strangers` are containers it runs that nobody knows of.
+
+    What is reserved is what its replicas request. A node that is `silent_since` a moment is given
+    up at `lost_due_at` unless it answers, and not while it is `doubted` that it is the one that
+    failed. `refusal` says why messages in its name were dropped, the last time at `refused_at`.
+    """
 
     name = fields.CharField()
     state = fields.ChoiceField(list(NodeState))
     cordoned = fields.BooleanField()
     draining = fields.BooleanField()
     drained_at = fields.DateTimeField(allow_null=True)
+    lost_at = fields.DateTimeField(allow_null=True)
+    doubted = fields.BooleanField()
+    silent_since = fields.DateTimeField(allow_null=True)
+    lost_due_at = fields.DateTimeField(allow_null=True)
+    refusal = fields.CharField()
+    refused_at = fields.DateTimeField(allow_null=True)
     labels = fields.DictField(child=fields.CharField())
+    given_labels = fields.DictField(child=fields.CharField())
     taints = TaintShape(many=True)
     runtimes = fields.ListField(child=fields.CharField())
     notes = fields.ListField(child=fields.CharField())
     strangers = fields.ListField(child=fields.CharField())
     cpu_millis = fields.IntegerField()
     memory_bytes = fields.IntegerField()
+    cpu_millis_reserved = fields.IntegerField()
+    memory_bytes_reserved = fields.IntegerField()
     replicas = fields.IntegerField()
     release = fields.CharField()
     address = fields.CharField()

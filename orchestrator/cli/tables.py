@@ -31,21 +31,29 @@ def _status(row: Row) -> str:
     if row["phase"] == "running" and row["ready"]:
         return "Running"
     reason = row["reason"] or row["phase"].capitalize()
-    return f"{reason} (again in {_until(row)})" if row.get("next_try_at") else reason
+    return f"{reason} (again in {_until(row, 'next_try_at')})" if row.get("next_try_at") else reason
 
 
-def _until(row: Row) -> str:
-    left = datetime.fromisoformat(row["next_try_at"]) - datetime.now(UTC)
+def _until(row: Row, key: str) -> str:
+    left = datetime.fromisoformat(row[key]) - datetime.now(UTC)
     return f"{max(0, int(left.total_seconds()))}s"
 
 
 def _node_state(row: Row) -> str:
     words = [row["state"]]
+    if row["doubted"]:
+        words = [f"{row['state']} (most fell silent at once)"]
+    elif row["lost_due_at"]:
+        words = [f"{row['state']} (lost in {_until(row, 'lost_due_at')})"]
     if row["draining"]:
         words.append("drained" if row["drained_at"] else "draining")
     elif row["cordoned"]:
         words.append("cordoned")
     return ",".join(words)
+
+
+def _memory(row: Row) -> str:
+    return f"{row['memory_bytes_reserved'] >> 20}Mi/{row['memory_bytes'] >> 20}Mi"
 
 
 def _taint(taint: Row) -> str:
@@ -102,8 +110,11 @@ COLUMNS: dict[str, list[Column]] = {
         ("STATE", _node_state),
         ("REPLICAS", _field("replicas")),
         ("RUNTIMES", lambda row: ",".join(row["runtimes"])),
-        ("CPU", lambda row: f"{row['cpu_millis']}m"),
-        ("MEMORY", lambda row: f"{row['memory_bytes'] >> 20}Mi"),
+        ("CPU", lambda row: f"{row['cpu_millis_reserved']}m/{row['cpu_millis']}m"),
+        (
+            "MEMORY",
+            _memory,
+        ),
         ("SEEN", _age("seen_at")),
         ("AGE", _age("joined_at")),
     ],
@@ -183,7 +194,7 @@ WIDE: dict[str, list[Column]] = {
     "nodes": [
         ("LABELS", lambda row: ",".join(f"{k}={v}" for k, v in row["labels"].items())),
         ("TAINTS", lambda row: ",".join(_taint(taint) for taint in row["taints"])),
-        ("NOTES", lambda row: "; ".join(row["notes"])),
+        ("NOTES", lambda row: "; ".join(filter(None, [*row["notes"], row["refusal"]]))),
     ],
     "services": [
         ("SELECTOR", lambda row: ",".join(f"{k}={v}" for k, v in row["spec"]["selector"].items())),

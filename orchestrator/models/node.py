@@ -13,8 +13,9 @@ class Node(models.Model):
     `labels` are its own, `given_labels` those people gave it, which win; `taints` are people's,
     each with key, value and effect. `boot` and `sequence` order its reports. `strangers` are
     containers it runs that the database does not know; they are left alone. A draining node is
-    cordoned as well; `drained_at` is when it was found empty. `doubted` is set while it would be
-    lost, had not most nodes fallen silent.
+    cordoned as well; `drained_at` is when it was found empty. One that is not heard is
+    `silent_since` then and is to be given up at `lost_due_at`; `doubted` is set while it would be
+    lost, had not most nodes fallen silent. `refusal` says why its messages were dropped.
     """
 
     name = models.CharField(max_length=63, unique=True)
@@ -26,6 +27,10 @@ class Node(models.Model):
     drained_at = models.DateTimeField(null=True)
     lost_at = models.DateTimeField(null=True)
     doubted = models.BooleanField(default=False)
+    silent_since = models.DateTimeField(null=True)
+    lost_due_at = models.DateTimeField(null=True)
+    refusal = models.TextField(default="")
+    refused_at = models.DateTimeField(null=True)
     labels = models.JSONField(default=dict)
     given_labels = models.JSONField(default=dict)
     taints = models.JSONField(default=list)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,14 @@ NOTED_EVERY = timedelta(seconds=5)
 LONG_AWAY = timedelta(minutes=2)
 RARELY = timedelta(minutes=1)
 Answers = Callable[[Sequence[str]], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """Since when a node has not been heard, and when it is given up unless it answers."""
+
+    begun_at: datetime
+    ends_at: datetime
 
 
 def timing() -> Timing:
@@ -81,8 +90,11 @@ class Watch:
         if rows and not self._hear(rows, now):
             self._since = now
         known = [self._hearing(row) for row in rows]
-        silence = {hearing.name: now - hearing.heard_at for hearing in known}
-        _act(rows, self._judge(known, times, now), silence, now)
+        silences = {
+            row.name: self._silence(row, hearing, times, now)
+            for row, hearing in zip(rows, known, strict=True)
+        }
+        _act(rows, self._judge(known, times, now), silences, now)
         for row, hearing in zip(rows, known, strict=True):
             self._ask(row, hearing, times, now)
         return times.ping
@@ -110,6 +122,11 @@ class Watch:
         since = self._since or now
         return liveness.judge(known, now=now, listening_since=since, timing=times)
 
+    def _silence(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> Silence:
+        counts_from = max(hearing.heard_at, self._since or now)
+        begun_at = max(row.seen_at, hearing.heard_at)
+        return Silence(begun_at=begun_at, ends_at=counts_from + times.lost)
+
     def _ask(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> None:
         wait = RARELY if now - hearing.heard_at > LONG_AWAY else times.ping
         asked_at = self._asked.get(row.name)
@@ -131,7 +148,7 @@ def _note(heard: Sequence[Node], now: datetime) -> None:
 def _act(
     rows: Sequence[Node],
     judgement: Judgement,
-    silence: Mapping[str, timedelta],
+    silences: Mapping[str, Silence],
     now: datetime,
 ) -> None:
     """Write down what is believed, where that is new."""
@@ -142,12 +159,13 @@ def _act(
                 node = Node.objects.select_for_update(no_key=True).filter(pk=row.pk).first()
                 # Heard of in the meantime: the next look will judge it.
                 if node is not None and node.seen_at == row.seen_at:
-                    _set(node, state, judgement, round(silence[node.name].total_seconds()), now)
+                    _set(node, state, judgement, silences[node.name], now)
 
 
 def _set(
-    node: Node, state: NodeState, judgement: Judgement, silent_seconds: int, now: datetime
+    node: Node, state: NodeState, judgement: Judgement, silence: Silence, now: datetime
 ) -> None:
+    silent_seconds = round((now - silence.begun_at).total_seconds())
     if state is NodeState.READY:
         nodes.welcome(node, now=now)
     elif state is NodeState.LOST and node.state != NodeState.LOST:
@@ -155,6 +173,7 @@ def _set(
     elif node.state != state:
         message = f"node {node.name} has not been heard of for {silent_seconds} s; "
         _tell(node, "NodeSuspect", f"{message}it gets no new replicas until it is", now)
+        node.silent_since, node.lost_due_at = silence.begun_at, silence.ends_at
     if node.name in judgement.doubted and not node.doubted:
         everybody = join(sorted(judgement.doubted))
         number = len(judgement.doubted)
@@ -166,13 +185,13 @@ def _set(
             now,
         )
     node.state, node.doubted = state, node.name in judgement.doubted
-    node.save(update_fields=["state", "doubted", "lost_at"])
+    node.save(update_fields=["state", "doubted", "lost_at", "silent_since", "lost_due_at"])
     announce.changed(announce.node_topic(node.name))
 
 
 def _give_up(node: Node, silent_seconds: int, now: datetime) -> None:
     """The node is lost: nothing on it counts as ready, and others take over."""
-    node.lost_at = now
+    node.lost_at, node.lost_due_at = now, None
     there = Replica.objects.filter(node=node, phase__in=LIVE_PHASES)
     number = there.update(ready=False, ready_at=None)
     nodes.owe_passes(node)

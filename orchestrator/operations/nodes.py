@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
@@ -18,6 +18,9 @@ from orchestrator.operations.events import Act, Change
 from worker import protocol
 
 logger = logging.getLogger(__name__)
+
+# A report that was taken ends what is said of refused ones, but not so fast that nobody reads it.
+REFUSAL_STAYS = timedelta(minutes=1)
 
 
 class NodeNotFound(LookupError):
@@ -74,6 +77,8 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
     if node.state != NodeState.READY:
         welcome(node, now=now)
     node.seen_at = now
+    if node.refused_at is not None and now - node.refused_at > REFUSAL_STAYS:
+        node.refusal, node.refused_at = "", None
     if report.facts is not None:
         _describe(node, report.facts, now)
     node.save()
@@ -84,6 +89,7 @@ def welcome(node: Node, *, now: datetime) -> None:
     """Note that a node is heard again; the caller holds its lock and saves it."""
     was_lost = node.state == NodeState.LOST
     node.state, node.lost_at, node.doubted = NodeState.READY, None, False
+    node.silent_since, node.lost_due_at = None, None
     announce.changed(announce.node_topic(node.name))
     message = f"node {node.name} is heard again"
     if was_lost:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.models import NodeIdentity, Severity
+from orchestrator.models import Node, NodeIdentity, Severity
 from orchestrator.operations import announce, events
 from worker.envelope import LASTING, Refused
 
@@ -21,7 +21,7 @@ _lock = threading.Lock()
 
 
 def tell(node: str, refused: Refused, *, now: float) -> None:
-    """Write an event when a node's reports are refused for a reason that does not go away.
+    """Write an event, and a note on the node, when its reports are refused for a lasting reason.
 
     At most one for a node and reason in ten minutes. All machines that never joined count as one:
     their names are anybody's choice.
@@ -38,6 +38,8 @@ def tell(node: str, refused: Refused, *, now: float) -> None:
         name, reason=REASON, message=f"{whose}: {refused}", now=at, severity=Severity.WARNING
     ).save()
     if name:
+        note = f"its reports are refused: {refused}"
+        Node.objects.filter(name=name).update(refusal=note, refused_at=at)
         announce.changed(announce.node_topic(name))
 
 

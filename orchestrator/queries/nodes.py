@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from orchestrator.core.constraints import Taint
 from orchestrator.core.lifecycle import (
@@ -24,20 +25,32 @@ BAR = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
-    """One node as people and scripts read it; `replicas` are those it carries now."""
+    """One node as people and scripts read it; `replicas` are those it carries now.
+
+    What is reserved is what these request. `given_labels` are people's, among all `labels`.
+    """
 
     name: str
     state: str
     cordoned: bool
     draining: bool
     drained_at: datetime | None
+    lost_at: datetime | None
+    doubted: bool
+    silent_since: datetime | None
+    lost_due_at: datetime | None
+    refusal: str
+    refused_at: datetime | None
     labels: dict[str, str]
+    given_labels: dict[str, str]
     taints: tuple[Taint, ...]
     runtimes: tuple[str, ...]
     notes: tuple[str, ...]
     strangers: tuple[str, ...]
     cpu_millis: int
     memory_bytes: int
+    cpu_millis_reserved: int
+    memory_bytes_reserved: int
     replicas: int
     release: str
     address: str
@@ -69,15 +82,22 @@ def get(name: str) -> NodeRecord | None:
 
 
 def _counted() -> QuerySet[Node]:
+    there = ~Q(replica__phase__in=GONE_PHASES)
     running = Q(replica__phase=ReplicaPhase.RUNNING)
     coming = Q(replica__phase__in=LIVE_PHASES) & ~running
     return Node.objects.annotate(
-        carried=Count("replica", filter=~Q(replica__phase__in=GONE_PHASES)),
+        carried=Count("replica", filter=there),
+        cpu_reserved=_sum("replica__cpu_millis_requested", there),
+        memory_reserved=_sum("replica__memory_bytes_requested", there),
         ready=Count("replica", filter=running & Q(replica__ready=True)),
         unready=Count("replica", filter=running & Q(replica__ready=False)),
         coming=Count("replica", filter=coming),
         stopping=Count("replica", filter=Q(replica__phase__in=LEAVING_PHASES)),
     ).order_by("name")
+
+
+def _sum(what: str, which: Q) -> Coalesce:
+    return Coalesce(Sum(what, filter=which), 0)
 
 
 def _record(row: Any) -> NodeRecord:
@@ -87,13 +107,22 @@ def _record(row: Any) -> NodeRecord:
         cordoned=row.cordoned,
         draining=row.draining,
         drained_at=row.drained_at if row.draining else None,
+        lost_at=row.lost_at,
+        doubted=row.doubted,
+        silent_since=row.silent_since,
+        lost_due_at=row.lost_due_at,
+        refusal=row.refusal,
+        refused_at=row.refused_at,
         labels=row.all_labels,
+        given_labels=row.given_labels,
         taints=tuple(placing.taint_of(taint) for taint in row.taints),
         runtimes=tuple(row.runtimes),
         notes=tuple(row.notes),
         strangers=tuple(row.strangers),
         cpu_millis=row.cpu_millis,
         memory_bytes=row.memory_bytes,
+        cpu_millis_reserved=row.cpu_reserved,
+        memory_bytes_reserved=row.memory_reserved,
         replicas=row.carried,
         release=row.release,
         address=row.address,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.access import why_not
-from webui import presenters, repeats
+from webui import node_presenters, presenters, repeats
 from webui.presenters import Look
 
 register = template.Library()
@@ -31,7 +31,6 @@ for _name in (
     "of_deployment",
     "of_phase",
     "of_replica",
-    "of_node",
     "of_service",
     "of_endpoint",
     "of_gateway",
@@ -41,6 +40,12 @@ for _name in (
     "of_move",
 ):
     register.filter(_name, getattr(presenters, _name))
+register.filter("of_node", node_presenters.of_node)
+register.filter("doubted", node_presenters.doubted)
+register.filter("gauges", node_presenters.gauges)
+register.filter("by_condition", node_presenters.by_condition)
+register.filter("size", presenters.size)
+register.filter("cores", presenters.cores)
 register.filter("verb", presenters.verb)
 register.filter("folded", presenters.folded)
 register.filter("wait_of", presenters.wait_of)
@@ -83,6 +88,27 @@ def ago(moment: datetime | None) -> SafeString:
     )
 
 
+@register.simple_tag
+def elapsed(moment: datetime) -> SafeString:
+    """Return how long ago a moment was, as a length of time that scripts keep counting."""
+    return _counted(moment, timezone.now() - moment, "up")
+
+
+@register.simple_tag
+def remaining(moment: datetime) -> SafeString:
+    """Return how long it is to a moment, as a length of time that scripts count down to nothing."""
+    return _counted(moment, moment - timezone.now(), "down")
+
+
+def _counted(moment: datetime, length: timedelta, way: str) -> SafeString:
+    return format_html(
+        '<time class="count" datetime="{}" data-count="{}">{}</time>',
+        moment.isoformat(timespec="milliseconds"),
+        way,
+        span(max(0, round(length.total_seconds()))),
+    )
+
+
 def past(moment: datetime) -> str:
     """Return how long ago something was, in one unit."""
     seconds = int((timezone.now() - moment).total_seconds())
@@ -106,17 +132,6 @@ def span(seconds: float | None) -> str:
         if seconds < limit:
             return text % {"n": round(seconds / unit)}
     return _("%(n)d d") % {"n": round(seconds / 86400)}
-
-
-@register.filter
-def size(number: int) -> str:
-    """Return bytes in a binary unit."""
-    value = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
 
 
 @register.simple_tag

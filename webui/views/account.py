@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from orchestrator.operations import tokens, users
 from orchestrator.operations.accounts import Role, role_of, roles_up_to
 from orchestrator.queries import accounts as queries
-from webui.pages import act, change, page, show
-from webui.views.acts import Mistyped, whole
+from webui.pages import Mistyped, act, change, page, show
+from webui.views.acts import whole
 
 
 @page("tokens")

@@ -1,18 +1,17 @@
-"""What people do to deployments, replicas and nodes: the targets of the pages' forms."""
+"""What people do to deployments and replicas: the targets of the pages' forms."""
 
 from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orchestrator.core.spec import MAX_REPLICAS
-from orchestrator.operations import deployments, draining, joining, nodes, replicas
+from orchestrator.operations import deployments, replicas
 from orchestrator.operations.access import why_not
-from webui.pages import MISTAKES, act, back, change, origin, sentence
-from webui.views.things import JOIN_TOKEN
+from webui.pages import MISTAKES, Mistyped, act, back, change, origin, sentence
 
 MOST_AT_ONCE = 100
 MOST_DIGITS = 9
@@ -23,10 +22,6 @@ BULK = {
     "resume": "deployment-resume",
     "delete": "deployment",
 }
-
-
-class Mistyped(LookupError):
-    """A field of a form cannot be understood."""
 
 
 @act("deployment-scale")
@@ -139,45 +134,6 @@ def replace(request: HttpRequest, uid: str) -> str:
     """Stop a replica for good; another takes its place."""
     replicas.replace(uid, change(request))
     return _("replica %(uid)s is replaced") % {"uid": uid}
-
-
-@act("join-tokens")
-def add_node(request: HttpRequest) -> HttpResponse:
-    """Make a token with which one machine may join; the page of nodes shows the command."""
-    made = joining.make_token(change(request))
-    address = request.build_absolute_uri("/").rstrip("/")
-    request.session[JOIN_TOKEN] = {
-        "id": made.id,
-        "command": joining.command(made.text, address),
-        "is_local": request.get_host().partition(":")[0] in {"127.0.0.1", "localhost"},
-    }
-    return redirect("webui:nodes")
-
-
-@act("node-cordon")
-def cordon(request: HttpRequest, name: str) -> str:
-    """Close a node to new replicas."""
-    nodes.set_cordoned(name, change(request), cordoned=True)
-    return _("node %(name)s takes no new replicas") % {"name": name}
-
-
-@act("node-uncordon")
-def uncordon(request: HttpRequest, name: str) -> str:
-    """Open a node again."""
-    nodes.set_cordoned(name, change(request), cordoned=False)
-    return _("node %(name)s takes new replicas again") % {"name": name}
-
-
-@act("node-drain")
-def drain(request: HttpRequest, name: str) -> str:
-    """Move everything off a node, replacements first."""
-    text = request.POST.get("deadline", "").strip()
-    if text and (not text.isdecimal() or len(text) > MOST_DIGITS):
-        raise Mistyped(
-            _('"%(text)s" is no whole number of seconds; nothing was changed') % {"text": text[:40]}
-        )
-    draining.drain(name, change(request), deadline_seconds=int(text) if text else None)
-    return _("node %(name)s is being drained") % {"name": name}
 
 
 def whole(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Pages of replicas, nodes, jobs and events."""
+"""Pages of replicas, jobs and events."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from orchestrator.operations.announce import deployment_topic
-from orchestrator.queries import drains, events, jobs, joining, nodes, replicas, waiting
+from orchestrator.queries import events, jobs, replicas, waiting
 from webui import presenters
 from webui.pages import found, page, paged, show, wanted
 
 BESIDE = 10
-# Deployments on a page of a drain: the planner is asked about each.
-PLANNED = 10
-# In the session: the command that lets a machine join, for as long as it is good.
-JOIN_TOKEN = "join_token"  # noqa: S105, a key's name
 
 
 @page("replica")
@@ -34,53 +30,6 @@ def replica(request: HttpRequest, uid: str) -> HttpResponse:
     return show(
         request, "replica", context, topics=deployment_topic(record.namespace, record.deployment)
     )
-
-
-@page("nodes")
-def node_list(request: HttpRequest) -> HttpResponse:
-    """List nodes with what they carry, and how another machine becomes one."""
-    context = {"page": paged(request, nodes.select(), 100), "joining": _joining(request)}
-    return show(request, "nodes", context)
-
-
-def _joining(request: HttpRequest) -> dict[str, object] | None:
-    """Return what became of the token made last; its text is shown until it was used or is old."""
-    kept = request.session.get(JOIN_TOKEN)
-    if kept is None:
-        return None
-    record = joining.get(kept["id"])
-    if record is None or record.expires_at < timezone.now():
-        del request.session[JOIN_TOKEN]
-        return None
-    return {**kept, "record": record}
-
-
-@page("node")
-def node(request: HttpRequest, name: str) -> HttpResponse:
-    """Show one node and what runs there."""
-    record = found(nodes.get(name), f'node "{name}" does not exist')
-    context = {
-        "node": record,
-        "look": presenters.of_node(record),
-        "page": paged(request, replicas.select({"node": name})),
-        "events": events.select({"node": name})[:BESIDE],
-        "jobs": jobs.select({"node": name})[:BESIDE],
-    }
-    return show(request, "node", context)
-
-
-@page("node-drain")
-def drain(request: HttpRequest, name: str) -> HttpResponse:
-    """Show what a drain would do, or how far it is; some deployments at a time."""
-    loads = drains.loads(name)
-    some = paged(request, loads, PLANNED)
-    record = drains.get(name, now=timezone.now(), among=list(some))
-    context = {
-        "drain": found(record, f'node "{name}" does not exist'),
-        "page": some,
-        "left": sum(load.replicas for load in loads),
-    }
-    return show(request, "drain", context)
 
 
 @page("jobs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.cluster import Cluster, manifest
-from webui.views.things import PLANNED
+from webui.views.nodes import PLANNED
 
 DRAIN = "/nodes/n1/drain/"
 

@@ -10,17 +10,26 @@ function span(seconds) {
   return words.days.replace("0", Math.round(seconds / 86400));
 }
 
+// The server's clock is the one that counts; a page out of the browser's store tells an old time.
+const isFresh = performance.getEntriesByType("navigation")[0]?.transferSize !== 0;
+const ahead = isFresh ? Date.now() - new Date(words.now) : 0;
+
+function told(time) {
+  const seconds = Math.round((Date.now() - ahead - new Date(time.dateTime)) / 1000);
+  if (time.dataset.count) return span(Math.max(0, time.dataset.count === "down" ? -seconds : seconds));
+  return seconds < 0 ? words.coming.replace("0", span(-seconds)) : words.past.replace("0", span(seconds));
+}
+
 setInterval(() => {
   if (document.hidden) return;
   for (const time of document.querySelectorAll("time[datetime]")) {
-    const seconds = Math.round((Date.now() - new Date(time.dateTime)) / 1000);
-    const text = seconds < 0 ? words.coming.replace("0", span(-seconds)) : words.past.replace("0", span(seconds));
+    const text = told(time);
     if (time.textContent !== text) time.textContent = text;
   }
 }, 1000);
 
 document.addEventListener("click", (event) => {
-  const copy = event.target.closest("[data-copy]");
+  const copy = event.target.closest("button[data-copy]");
   if (copy) copyFrom(copy);
   const step = event.target.closest("[data-step]");
   if (step) {

@@ -1,0 +1,108 @@
+"""Nodes to words, colours, shapes and bars: pure functions over their read models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from orchestrator.core.lifecycle import NodeState
+from orchestrator.queries.nodes import NodeRecord
+from webui import presenters
+from webui.presenters import Look
+
+NAMED_NODES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The nodes in one condition; `key` names it in addresses of elements."""
+
+    key: str
+    look: Look
+    nodes: tuple[NodeRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauge:
+    """How much of something a node has given away; `percent` is at most 100, `words` are exact."""
+
+    what: str
+    words: str
+    percent: int
+    tone: str
+
+
+def of_node(record: NodeRecord) -> Look:
+    """Return the verdict on a node."""
+    return _looks()[_condition(record)]
+
+
+def by_condition(records: Iterable[NodeRecord]) -> list[Group]:
+    """Return the nodes in groups of one condition, what is broken first."""
+    looks = _looks()
+    found: dict[str, list[NodeRecord]] = {key: [] for key in looks}
+    for record in records:
+        found[_condition(record)].append(record)
+    return [
+        Group(key=key, look=looks[key], nodes=tuple(nodes)) for key, nodes in found.items() if nodes
+    ]
+
+
+def doubted(records: Iterable[NodeRecord]) -> str:
+    """Return the names of the nodes that fell silent when most did; empty when none is in doubt."""
+    names = [record.name for record in records if record.doubted]
+    if len(names) <= NAMED_NODES:
+        return ", ".join(names)
+    rest = _("%(n)d more") % {"n": len(names) - NAMED_NODES}
+    return ", ".join([*names[:NAMED_NODES], rest])
+
+
+def gauges(record: NodeRecord) -> list[Gauge]:
+    """Return what is reserved of the cpu and the memory a node has told of."""
+    millis, size = record.cpu_millis_reserved, record.memory_bytes_reserved
+    cpu = _("%(part)s of %(whole)s cores") % {
+        "part": presenters.cores(millis),
+        "whole": presenters.cores(record.cpu_millis),
+    }
+    memory = _("%(part)s of %(whole)s") % {
+        "part": presenters.size(size),
+        "whole": presenters.size(record.memory_bytes),
+    }
+    return [
+        _gauge(_("CPU"), cpu, millis, record.cpu_millis),
+        _gauge(_("Memory"), memory, size, record.memory_bytes),
+    ]
+
+
+def _condition(record: NodeRecord) -> str:
+    if record.state != NodeState.READY:
+        return record.state
+    if record.draining:
+        return "empty" if record.drained_at else "draining"
+    if record.cordoned:
+        return "cordoned"
+    return "noted" if record.notes or record.refusal else "ready"
+
+
+def _looks() -> dict[str, Look]:
+    """Return how each condition is shown, what needs somebody first."""
+    return {
+        "lost": Look(tone="bad", words=_("Lost")),
+        "suspect": Look(tone="warn", words=_("Suspect")),
+        "noted": Look(tone="warn", words=_("Ready, with a note")),
+        "draining": Look(tone="progress", words=_("Draining")),
+        "empty": Look(tone="pause", words=_("Empty")),
+        "cordoned": Look(tone="pause", words=_("Cordoned")),
+        "ready": Look(tone="ok", words=_("Ready")),
+    }
+
+
+def _gauge(what: str, amounts: str, part: int, whole: int) -> Gauge:
+    if not whole:
+        return Gauge(what=what, words=_("the node tells no capacity"), percent=0, tone="idle")
+    percent = round(100 * part / whole)
+    words = _("%(amounts)s, %(percent)d %%") % {"amounts": amounts, "percent": percent}
+    tone = "warn" if part > whole else "progress"
+    return Gauge(what=what, words=words, percent=min(100, percent), tone=tone)
