@@ -26,13 +26,16 @@ class Standing(StrEnum):
 class Candidate:
     """A replica that a service selects, gone ones left out.
 
+    `node_address` is where other nodes find its node, `address` where its own node finds it.
     `named_ports` are the names its containers give to ports, `reachable` maps a port of the
     container to where it can be reached at `address`.
     """
 
     uid: str
+    deployment: str = ""
     node: str | None
     node_state: NodeState = NodeState.READY
+    node_address: str = ""
     phase: ReplicaPhase
     ready: bool = False
     ready_at: datetime | None = None

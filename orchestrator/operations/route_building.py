@@ -13,7 +13,6 @@ from typing import Any
 from orchestrator.core.rotation import Candidate, Place, Standing, place_of, port_of
 from orchestrator.manifests import traffic
 from orchestrator.models import Secret, Service, ServicePort
-from orchestrator.queries.endpoints import NodePlace
 from worker import protocol, routes
 
 Json = dict[str, Any]
@@ -32,7 +31,6 @@ class Built:
 def service_routes(
     service: Service,
     candidates: Sequence[Candidate],
-    nodes: Mapping[str, NodePlace],
     relays: Relays,
     now: datetime,
 ) -> Built:
@@ -45,7 +43,7 @@ def service_routes(
             name=port.name,
             protocol=port.protocol,
             node_port=port.node_port,
-            endpoints=tuple(_endpoints(port, inside, standing, nodes, relays)),
+            endpoints=tuple(_endpoints(port, inside, standing, relays)),
         )
         for port in service.ports.all()
     )
@@ -68,19 +66,17 @@ def _endpoints(
     port: ServicePort,
     inside: Sequence[Candidate],
     standing: Mapping[str, Place],
-    nodes: Mapping[str, NodePlace],
     relays: Relays,
 ) -> Iterator[routes.Endpoint]:
     for candidate in sorted(inside, key=lambda one: one.uid):
         number = port_of(candidate, target_of(port))
         if number is not None:
-            node = str(candidate.node)
             yield routes.Endpoint(
                 replica=protocol.ReplicaUid(candidate.uid),
-                node=node,
+                node=str(candidate.node),
                 address=candidate.address,
                 port=number,
-                node_address=nodes[node].address,
+                node_address=candidate.node_address,
                 relay_port=relays(candidate, number, port.protocol),
                 draining=standing[candidate.uid].standing is Standing.DRAINING,
             )

@@ -23,35 +23,35 @@ _ENTRY_FIELDS = ("source", "generation", "removed", "removed_at", "payload")
 
 
 class Renewal:
-    """Changes routes with one generation; the caller holds the row of `Routing`.
-
-    `nodes_moved` tells that nodes came, went or have other addresses: then everything is to be
-    renewed.
-    """
+    """Changes routes with one generation; the caller holds the row of `Routing`."""
 
     def __init__(self, routing: Routing, now: datetime) -> None:
         self._routing = routing
         self._now = max(now, routing.changed_at or now)
-        self._nodes = endpoints.nodes()
         self._next = routing.generation + 1
-        peers = route_sources.peers_of(self._nodes)
-        self.nodes_moved = peers != routing.peers
-        self._changed = self.nodes_moved
+        self._changed = False
         self._touched: set[RouteEntry] = set()
-        routing.peers = peers
+
+    def nodes(self) -> None:
+        """Take who the nodes are now; where that is news, all routes to replicas are renewed."""
+        peers = route_sources.peers()
+        if peers != self._routing.peers:
+            self._routing.peers = peers
+            self._changed = True
+            self.services(list(Service.objects.prefetch_related("ports")))
 
     def services(self, rows: Sequence[Service]) -> None:
         """Bring the routes of services up to date."""
         if not rows:
             return
         entries = _entries(RouteEntry.SERVICE, rows)
-        found = endpoints.candidates(rows, self._nodes)
+        found = endpoints.candidates(rows)
         uids = {candidate.uid for some in found.values() for candidate in some}
-        relays = RelayPorts(uids, needed=len(self._nodes) > 1)
+        relays = RelayPorts(uids, needed=len(self._routing.peers) > 1)
         standings: dict[tuple[str, str], Standings] = {}
         for row in rows:
             key = (row.namespace_id, row.name)
-            built = service_routes(row, found[row.pk], self._nodes, relays, self._now)
+            built = service_routes(row, found[row.pk], relays, self._now)
             if self._tell(entries[key], route_sources.source_of(row), built.payload):
                 standings[key] = built.standings
         relays.save()

@@ -68,7 +68,7 @@ def refresh(deployments: Collection[int], *, now: datetime) -> None:
     # comes at the same moment sees to its replicas itself.
     wanted = endpoints.services_of(deployments)
     if wanted:
-        renewal = _begin(now)
+        renewal = Renewal(locked(), now)
         rows = Service.objects.filter(pk__in=wanted)
         renewal.services(list(rows.prefetch_related("ports")))
         _end(renewal)
@@ -86,7 +86,7 @@ def renew_everything(*, now: datetime) -> None:
     """Renew all routes to replicas, whatever may have been missed."""
     if Service.objects.exists():
         with transaction.atomic():
-            renewal = _begin(now)
+            renewal = Renewal(locked(), now)
             renewal.services(list(Service.objects.prefetch_related("ports")))
             _end(renewal)
 
@@ -142,7 +142,8 @@ def _renew_owed(now: datetime) -> None:
 def _renew(keys: Iterable[Key], now: datetime) -> None:
     wanted = set(keys)
     with transaction.atomic():
-        renewal = _begin(now)
+        renewal = Renewal(locked(), now)
+        renewal.nodes()
         wanted |= route_sources.following(wanted)
         services = _rows(Service, RouteEntry.SERVICE, wanted)
         ingresses = _rows(Ingress, RouteEntry.INGRESS, wanted)
@@ -169,13 +170,6 @@ def _named(kind: str, keys: Iterable[Key]) -> Iterable[tuple[str, list[str]]]:
         if its_kind == kind:
             found.setdefault(namespace, []).append(name)
     return found.items()
-
-
-def _begin(now: datetime) -> Renewal:
-    renewal = Renewal(locked(), now)
-    if renewal.nodes_moved:
-        renewal.services(list(Service.objects.prefetch_related("ports")))
-    return renewal
 
 
 def _end(renewal: Renewal) -> None:

@@ -16,7 +16,6 @@ from orchestrator.core.rotation import Candidate, selects
 from orchestrator.manifests import deployment as manifests
 from orchestrator.models import (
     Namespace,
-    Node,
     Replica,
     Revision,
     RevisionLabel,
@@ -27,6 +26,9 @@ _MIN_READY = "deployment__manifest__spec__minReadySeconds"
 _COLUMNS = (
     "uid",
     "node_id",
+    "node__state",
+    "node__address",
+    "deployment__name",
     "phase",
     "ready",
     "ready_at",
@@ -37,15 +39,6 @@ _COLUMNS = (
     "deployment__namespace_id",
     _MIN_READY,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodePlace:
-    """A node, as far as routes are concerned."""
-
-    name: str
-    state: NodeState
-    address: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +64,7 @@ def selector_of(service: Service) -> Labels:
     return tuple(sorted(service.manifest["spec"]["selector"].items()))
 
 
-def nodes() -> dict[str, NodePlace]:
-    """Return every node by name."""
-    rows = Node.objects.order_by("name").values_list("name", "state", "address")
-    return {
-        name: NodePlace(name=name, state=NodeState(state), address=address)
-        for name, state, address in rows
-    }
-
-
-def candidates(
-    services: Sequence[Service], places: Mapping[str, NodePlace]
-) -> dict[int, list[Candidate]]:
+def candidates(services: Sequence[Service]) -> dict[int, list[Candidate]]:
     """Return by service the replicas that its selector picks, gone ones left out.
 
     One query, and another for templates that this process has not met yet.
@@ -92,7 +74,7 @@ def candidates(
     by_anchor: dict[tuple[str, str], list[tuple[Labels, Candidate]]] = defaultdict(list)
     for row in rows:
         template = templates[row["revision__rollout_hash"]]
-        found = _candidate(row, template, places)
+        found = _candidate(row, template)
         for key, value in template.labels:
             room = row["deployment__namespace_id"]
             by_anchor[room, f"{key}={value}"].append((template.labels, found))
@@ -136,14 +118,13 @@ def _templates(revisions: Mapping[str, int]) -> dict[str, _Template]:
     return known
 
 
-def _candidate(
-    row: Mapping[str, Any], template: _Template, places: Mapping[str, NodePlace]
-) -> Candidate:
-    place = places.get(row["node_id"] or "")
+def _candidate(row: Mapping[str, Any], template: _Template) -> Candidate:
     return Candidate(
         uid=row["uid"],
+        deployment=row["deployment__name"],
         node=row["node_id"],
-        node_state=place.state if place else NodeState.READY,
+        node_state=NodeState(row["node__state"] or NodeState.READY),
+        node_address=row["node__address"] or "",
         phase=ReplicaPhase(row["phase"]),
         ready=row["ready"],
         ready_at=row["ready_at"],

@@ -14,6 +14,7 @@ from orchestrator.models import Ingress, RouteEntry, Secret
 from orchestrator.queries import gateways
 from orchestrator.queries.rows import Rows
 
+MOST_PATHS = 100
 _LOOKUPS = {"namespace": "namespace_id", "search": "name__icontains"}
 
 
@@ -66,6 +67,13 @@ def select(wanted: Mapping[str, str]) -> Rows[IngressRecord]:
     """Return the ingresses that match, by namespace and name; `search` is part of a name."""
     rows = Ingress.objects.filter(**_filters(wanted)).order_by("namespace_id", "name")
     return Rows(rows, complete=_records)
+
+
+def paths(wanted: Mapping[str, str]) -> list[tuple[IngressRecord, RuleRecord]]:
+    """Return every host and path with its ingress, without what gateways confirmed (one query)."""
+    rows = Ingress.objects.filter(**_filters(wanted)).order_by("namespace_id", "name")[:MOST_PATHS]
+    records = (_record(row, 0, {}) for row in rows)
+    return [(record, rule) for record in records for rule in record.rules]
 
 
 def get(namespace: str, name: str) -> IngressRecord | None:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from django.db.models import Q
 
-from orchestrator.models import Ingress, IngressPath, RouteEntry, Routing, Secret, Service
-from orchestrator.queries import endpoints
-from orchestrator.queries.endpoints import NodePlace
+from orchestrator.models import Ingress, IngressPath, Node, RouteEntry, Routing, Secret, Service
 
 Key = tuple[str, str, str]
 Names = tuple[str, str]
 
 
-def peers_of(nodes: Mapping[str, NodePlace]) -> list[str]:
-    """Return the addresses of nodes."""
-    return sorted({node.address for node in nodes.values() if node.address})
+def peers() -> list[str]:
+    """Return the addresses of all nodes."""
+    known = Node.objects.exclude(address="").order_by("address")
+    return list(known.values_list("address", flat=True).distinct())
 
 
 def peers_differ() -> bool:
     """Tell whether nodes came, went or have other addresses than routes were made for."""
     routing = Routing.objects.filter(pk=1).first()
-    return (routing.peers if routing else []) != peers_of(endpoints.nodes())
+    return (routing.peers if routing else []) != peers()
 
 
 def source_of(service: Service) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -15,7 +16,7 @@ from orchestrator.core.rotation import Candidate, Standing, place_of
 from orchestrator.core.wording import be, count
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.kinds import KINDS
-from orchestrator.models import Replica, RouteEntry, Service
+from orchestrator.models import RouteEntry, Service
 from orchestrator.queries import endpoints, gateways
 from orchestrator.queries.rows import Rows
 
@@ -57,6 +58,7 @@ class ServiceRecord:
     name: str
     generation: int
     labels: dict[str, str]
+    written: dict[str, Any]
     spec: dict[str, Any]
     type: str
     selector: dict[str, str]
@@ -74,11 +76,15 @@ class ServiceRecord:
     changed_at: datetime
 
 
-def select(wanted: Mapping[str, str]) -> Rows[ServiceRecord]:
-    """Return the services that match, by namespace and name; `search` is part of a name."""
+def select(wanted: Mapping[str, str], *, confirmed: bool = True) -> Rows[ServiceRecord]:
+    """Return the services that match, by namespace and name; `search` is part of a name.
+
+    With `confirmed` false nobody asks which gateways have their routes.
+    """
     filters = {_LOOKUPS[key]: value for key, value in wanted.items() if value}
     rows: QuerySet[Service] = Service.objects.filter(**filters).order_by("namespace_id", "name")
-    return Rows(rows.prefetch_related("ports"), complete=_records)
+    complete = partial(_records, confirmed=confirmed)
+    return Rows(rows.prefetch_related("ports"), complete=complete)
 
 
 def get(namespace: str, name: str) -> ServiceRecord | None:
@@ -97,38 +103,37 @@ def manifest_of(namespace: str, name: str, *, written: bool) -> dict[str, Any] |
     return ordered
 
 
-def _records(rows: list[Service]) -> list[ServiceRecord]:
+def _records(rows: list[Service], *, confirmed: bool = True) -> list[ServiceRecord]:
     if not rows:
         return []
-    found = endpoints.candidates(rows, endpoints.nodes())
-    uids = {candidate.uid for some in found.values() for candidate in some}
-    names = dict(Replica.objects.filter(uid__in=uids).values_list("uid", "deployment__name"))
+    found = endpoints.candidates(rows)
+    told = _told(rows) if confirmed else {}
+    have = {view.node: view.generation for view in gateways.waited_for()} if confirmed else {}
+    return [
+        _record(row, found[row.pk], told.get((row.namespace_id, row.name), 0), have) for row in rows
+    ]
+
+
+def _told(rows: Sequence[Service]) -> dict[tuple[str, str], int]:
+    """Return by service the generation of its routes."""
     entries = RouteEntry.objects.filter(
         kind=RouteEntry.SERVICE,
         removed=False,
         namespace__in={row.namespace_id for row in rows},
         name__in={row.name for row in rows},
     )
-    told = {
-        (space, name): generation
-        for space, name, generation in entries.values_list("namespace", "name", "generation")
-    }
-    confirmed = {view.node: view.generation for view in gateways.waited_for()}
-    return [
-        _record(row, found[row.pk], names, told.get((row.namespace_id, row.name), 0), confirmed)
-        for row in rows
-    ]
+    known = entries.values_list("namespace", "name", "generation")
+    return {(space, name): generation for space, name, generation in known}
 
 
 def _record(
     row: Service,
     candidates: Sequence[Candidate],
-    names: Mapping[str, str],
     generation: int,
     confirmed: Mapping[str, int],
 ) -> ServiceRecord:
     full = manifests.with_defaults(row.manifest)
-    inside = tuple(_endpoint(one, names) for one in sorted(candidates, key=lambda one: one.uid))
+    inside = tuple(_endpoint(one) for one in sorted(candidates, key=lambda one: one.uid))
     counts = Counter(endpoint.standing for endpoint in inside)
     serving, total = counts[Standing.SERVING], len(inside)
     warning = _warning(full["spec"]["selector"], serving, total)
@@ -137,6 +142,7 @@ def _record(
         name=row.name,
         generation=row.generation,
         labels=full["metadata"].get("labels") or {},
+        written=row.manifest,
         spec=full["spec"],
         type=full["spec"]["type"],
         selector=full["spec"]["selector"],
@@ -165,11 +171,11 @@ def _port(port: Any) -> PortRecord:
     )
 
 
-def _endpoint(candidate: Candidate, names: Mapping[str, str]) -> EndpointRecord:
+def _endpoint(candidate: Candidate) -> EndpointRecord:
     place = place_of(candidate, now=timezone.now())
     return EndpointRecord(
         replica=candidate.uid,
-        deployment=names.get(candidate.uid, ""),
+        deployment=candidate.deployment,
         node=candidate.node,
         address=candidate.address,
         standing=place.standing,

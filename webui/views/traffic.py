@@ -15,8 +15,8 @@ def service_list(request: HttpRequest) -> HttpResponse:
     """List services with who is in rotation, and the hosts that lead to them."""
     filters = wanted(request, "search", "namespace")
     context = {
-        "page": paged(request, services.select(filters)),
-        "ingresses": ingresses.select({})[:100],
+        "page": paged(request, services.select(filters, confirmed=False)),
+        "paths": ingresses.paths({}),
         "filters": filters,
     }
     return show(request, "services", context)
@@ -27,19 +27,16 @@ def service(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     """Show one service: its addresses, and every replica it selects with why it is in or out."""
     sentence = f'service "{name}" does not exist in namespace "{namespace}"'
     record = found(services.get(namespace, name), sentence)
-    written = services.manifest_of(namespace, name, written=True)
     leading = [
         (ingress, rule)
-        for ingress in ingresses.select({"namespace": namespace})[:100]
-        for rule in ingress.rules
+        for ingress, rule in ingresses.paths({"namespace": namespace})
         if rule.service == name
     ]
     context = {
         "service": record,
         "look": presenters.of_service(record),
         "leading": leading,
-        "manifest": manifests.to_yaml(written),
-        "latest": gateways.latest_generation(),
+        "manifest": manifests.to_yaml(manifests.in_order(record.written)),
     }
     return show(request, "service", context)
 

@@ -24,7 +24,7 @@ def test_a_service_says_who_is_in_rotation_and_why_the_others_are_not(reader: Cl
     text = reader.get("/services/default/web/").content.decode()
 
     assert "In rotation" in text
-    assert "it is not ready" in text
+    assert "it is starting" in text
     assert "web.example.com/" in text
 
 
