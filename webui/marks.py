@@ -62,7 +62,8 @@ class Marks:
         before, after = _lines(self.taints_before), _lines(self.taints)
         kept = [str(taint) for taint in record.taints]
         kept = [text for text in kept if text in after or text not in before]
-        return [_taint(text) for text in [*kept, *(text for text in after if text not in kept)]]
+        new = [text for text in after if text not in before and text not in kept]
+        return [_taint(text) for text in [*kept, *new]]
 
 
 def _lines(text: str) -> Sequence[str]:

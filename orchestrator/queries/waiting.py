@@ -1,14 +1,46 @@
-"""Why a replica waits for a node, asked of every node as it is now."""
+"""Why replicas wait for a node: as the latest pass said, and asked of every node as it is now."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+
+from django.db.models import Count, Min
 
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.placement.explanation import Explanation
 from orchestrator.core.placement.placer import Placer
 from orchestrator.models import Replica
 from orchestrator.queries import snapshots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Replicas of a deployment that wait for a node with the same sentence; `uid` is one of them.
+
+    `since` is when the first of them was planned.
+    """
+
+    namespace: str
+    deployment: str
+    number: int
+    uid: str
+    why: str
+    since: datetime
+
+
+def longest(most: int) -> list[Waiting]:
+    """Return what waits for a node, the longest first (1 query)."""
+    rows = Replica.objects.filter(phase=ReplicaPhase.PENDING, node=None).exclude(waiting="")
+    groups = rows.values_list("deployment__namespace_id", "deployment__name", "waiting").annotate(
+        number=Count("pk"), uid=Min("uid"), since=Min("created_at")
+    )
+    return [
+        Waiting(
+            namespace=namespace, deployment=name, number=number, uid=uid, why=why, since=since
+        )
+        for namespace, name, why, number, uid, since in groups.order_by("since", "uid")[:most]
+    ]
 
 
 def explanation(uid: str, *, now: datetime) -> Explanation | None:

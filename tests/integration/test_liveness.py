@@ -20,6 +20,8 @@ from tests.integration.api.requests import post
 from tests.integration.conftest import client_of
 from worker.identity import Keys
 
+ONE = timedelta(seconds=1)
+
 
 class Ears:
     """A watch whose clock and answers are the test's; n1 is real, the others only rows."""
@@ -78,6 +80,24 @@ def test_a_silent_node_is_suspect_then_lost_and_its_replicas_are_replaced(
     assert reasons() == ["NodeSuspect", "NodeLost"]
     assert Replica.objects.exclude(node="n3").count() == 3
     assert not Replica.objects.get(node="n3").ready
+
+
+def test_a_silent_node_tells_since_when_and_when_it_is_given_up(ears: Ears):
+    ears.answering = {"n1", "n2"}
+    heard_at = Node.objects.get(name="n3").seen_at
+
+    ears.after(4)
+    suspect = Node.objects.get(name="n3")
+    ears.after(5)
+    lost = Node.objects.get(name="n3")
+    ears.answering.add("n3")
+    ears.after(1)
+    back = Node.objects.get(name="n3")
+
+    assert suspect.silent_since == heard_at
+    assert suspect.lost_due_at == heard_at + timedelta(seconds=8)
+    assert (lost.silent_since, lost.lost_due_at, lost.lost_at) == (heard_at, None, ears.now - ONE)
+    assert (back.silent_since, back.lost_due_at, back.lost_at) == (None, None, None)
 
 
 def test_a_node_that_is_heard_again_counts_again(cluster: Cluster, ears: Ears):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from orchestrator.models import Event
-from orchestrator.operations import mail, refused_nodes
+from orchestrator.models import Event, Node
+from orchestrator.operations import ingest, mail, refused_nodes
 from tests.cluster import enrolled
 from tests.integration.test_mail import NOW, report_of, signed
 from tests.letters import an_identity
@@ -55,3 +57,21 @@ def test_machines_that_never_joined_count_as_one(tmp_path):
 
     assert [node for node, _ in told()] == [""]
     assert "which never joined" in told()[0][1]
+
+
+@pytest.mark.django_db
+def test_the_node_carries_a_note_until_its_reports_are_taken_again(tmp_path):
+    identity = enrolled("n1")
+    at = datetime.fromtimestamp(NOW, UTC)
+    Node.objects.create(name="n1", joined_at=at, seen_at=at)
+    good = signed(identity, tmp_path, report_of("n1"))
+
+    mail.read_report(signed(identity, tmp_path, report_of("n1", version=2)), now=NOW)
+    noted = Node.objects.get()
+    report = mail.read_report(good, now=NOW + 61)
+    ingest.ingest(report, now=datetime.fromtimestamp(NOW + 61, UTC))
+
+    assert noted.refusal.startswith("its reports are refused: ")
+    assert "upgrade this side first" in noted.refusal
+    assert noted.refused_at == at
+    assert (Node.objects.get().refusal, Node.objects.get().refused_at) == ("", None)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from orchestrator.core.lifecycle import NodeState
 from orchestrator.operations import draining, joining, node_marks, nodes
-from orchestrator.queries import drains, events, jobs, replicas
+from orchestrator.queries import drains, events, jobs, replicas, waiting
 from orchestrator.queries import joining as join_queries
 from orchestrator.queries import nodes as queries
 from orchestrator.queries.nodes import NodeRecord
@@ -19,6 +19,7 @@ from webui.pages import MISTAKES, Mistyped, act, change, found, page, paged, sen
 
 BESIDE = 10
 MOST_NODES = 500
+MOST_WAITING = 5
 MOST_DIGITS = 9
 # Deployments on a page of a drain: the planner is asked about each.
 PLANNED = 10
@@ -33,6 +34,7 @@ def node_list(request: HttpRequest) -> HttpResponse:
     context = {
         "nodes": everyone,
         "page": paged(request, everyone, 100),
+        "waiting": waiting.longest(MOST_WAITING),
         "joining": _joining(request),
     }
     return show(request, "nodes", context)
@@ -60,6 +62,7 @@ def node(request: HttpRequest, name: str) -> HttpResponse:
         "page": paged(request, replicas.select({"node": name})),
         "events": events.select({"node": name})[:BESIDE],
         "jobs": jobs.select({"node": name})[:BESIDE],
+        "waiting": waiting.longest(MOST_WAITING),
         "marks": Marks.of(record),
     }
     return show(request, "node", context)

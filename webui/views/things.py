@@ -19,10 +19,14 @@ def replica(request: HttpRequest, uid: str) -> HttpResponse:
     """Show one replica: verdict, facts, its kept log, what happened to it."""
     record = found(replicas.get(uid), f'replica "{uid}" does not exist')
     source = replicas.log_source(uid)
+    explanation = waiting.explanation(uid, now=timezone.now())
+    places = explanation.nodes if explanation is not None else ()
     context = {
         "replica": record,
         "look": presenters.of_replica(record),
-        "explanation": waiting.explanation(uid, now=timezone.now()),
+        "explanation": explanation,
+        # Who lacks least stands first.
+        "by_nearness": sorted(places, key=lambda place: (len(place.objections), place.node)),
         "kept": source.kept if source is not None else "",
         "jobs": jobs.select({"replica": uid})[:BESIDE],
         "events": events.select({"replica": uid})[:30],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -124,6 +125,24 @@ def test_all_pages_of_a_list_are_read(api, capsys):
     run("get", "nodes", "-o", "json")
 
     assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["a", "b"]
+
+
+def test_nodes_are_listed_with_what_is_reserved_and_how_long_they_have(api, capsys):
+    due = (datetime.now(UTC) + timedelta(seconds=4.5)).isoformat()
+    seen = datetime.now(UTC).isoformat()
+    row = {"name": "n1", "state": "suspect", "cordoned": False, "draining": False, "replicas": 2}
+    row |= {"drained_at": None, "doubted": False, "lost_due_at": due, "runtimes": ["docker"]}
+    row |= {"cpu_millis": 4000, "cpu_millis_reserved": 1500, "memory_bytes": 8 << 30}
+    row |= {"memory_bytes_reserved": 512 << 20, "seen_at": seen, "joined_at": seen}
+    doubted = {**row, "name": "n2", "doubted": True}
+    api.answers = [(200, {"count": 2, "next": None, "results": [row, doubted]})]
+
+    run("get", "nodes")
+
+    said = capsys.readouterr().out
+    assert "suspect (lost in 4s)" in said
+    assert "suspect (most fell silent at once)" in said
+    assert "1500m/4000m   512Mi/8192Mi" in said
 
 
 @pytest.mark.parametrize("words", [["deployment/web"], ["deployment", "web"], ["web"]])
