@@ -1,8 +1,8 @@
 """Listen to the nodes: ask each through its own queue, hear the answers, act on the silence.
 
-Only a worker that really consumes its queue can answer, which a heartbeat cannot tell. The answer
-is a signed word under the node's own key at the broker, so that asking often costs little: no
-message to us, no report. What to believe is decided in `core/liveness.py`.
+Only a worker that really consumes its queue can answer, which no heartbeat or report can tell. The
+answer is a signed word under the node's own key at the broker, so that asking often costs little:
+no message to us, no report. What to believe is decided in `core/liveness.py`.
 """
 
 from __future__ import annotations
@@ -60,10 +60,20 @@ def answers_at_broker(names: Sequence[str]) -> Mapping[str, str]:
 
 
 class Watch:
-    """What one process has heard; several may listen at once and only do the same twice."""
+    """What one process has heard; several may listen at once and only do the same twice.
 
-    def __init__(self, answers: Answers = answers_at_broker) -> None:
+    `restore` puts back what a broker that was away has forgotten.
+    """
+
+    def __init__(
+        self,
+        answers: Answers = answers_at_broker,
+        restore: Callable[[], object] = broker_users.restore,
+    ) -> None:
         self._answers = answers
+        self._restore = restore
+        self._is_known = False
+        self._is_doubting = False
         self._tokens: dict[str, str] = {}
         self._heard: dict[str, datetime] = {}
         self._asked: dict[str, datetime] = {}
@@ -88,11 +98,20 @@ class Watch:
         return times.ping
 
     def _hear(self, rows: Sequence[Node], now: datetime) -> bool:
-        """Take the answers; return whether the broker could be asked for them."""
+        """Take the answers; return whether the nodes had a broker at which to leave them."""
         try:
             answers = self._answers([row.name for row in rows])
+            if self._tokens and self._tokens.keys().isdisjoint(answers):
+                # Each was kept there for a minute: this is another broker, or it was emptied.
+                self._is_known = False
+            if not self._is_known:
+                self._restore()
         except (RedisError, OSError) as error:
             logger.warning("The nodes' answers could not be read: %s", error)
+            self._is_known = False
+            return False
+        if not self._is_known:
+            self._is_known, self._tokens = True, dict(answers)
             return False
         fresh = {name: new for name, new in answers.items() if new != self._tokens.get(name)}
         self._tokens.update(fresh)
@@ -103,12 +122,22 @@ class Watch:
         return True
 
     def _hearing(self, row: Node) -> Hearing:
-        heard_at = max(row.seen_at, self._heard.get(row.name, row.seen_at))
-        return Hearing(name=row.name, state=NodeState(row.state), heard_at=heard_at)
+        return Hearing(
+            name=row.name,
+            state=NodeState(row.state),
+            heard_at=self._heard.get(row.name, row.joined_at),
+            told_at=row.seen_at,
+        )
 
     def _judge(self, known: Sequence[Hearing], times: Timing, now: datetime) -> Judgement:
         since = self._since or now
-        return liveness.judge(known, now=now, listening_since=since, timing=times)
+        found = liveness.judge(known, now=now, listening_since=since, timing=times)
+        if self._is_doubting and not found.doubted:
+            # Not all come back at the same moment: whoever is late gets the whole time once more.
+            self._since = now
+            found = liveness.judge(known, now=now, listening_since=now, timing=times)
+        self._is_doubting = bool(found.doubted)
+        return found
 
     def _ask(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> None:
         wait = RARELY if now - hearing.heard_at > LONG_AWAY else times.ping
@@ -122,8 +151,10 @@ class Watch:
 
 
 def _note(heard: Sequence[Node], now: datetime) -> None:
-    """Write down when nodes were heard, not every time."""
-    due = [row.pk for row in heard if now - row.seen_at > NOTED_EVERY]
+    """Write down when nodes were heard, not every time; of a lost one, only its reports count."""
+    due = [
+        row.pk for row in heard if row.state != NodeState.LOST and now - row.seen_at > NOTED_EVERY
+    ]
     if due:
         Node.objects.filter(pk__in=due).update(seen_at=now)
 
@@ -140,8 +171,8 @@ def _act(
         if state != row.state or doubted != row.doubted:
             with transaction.atomic():
                 node = Node.objects.select_for_update(no_key=True).filter(pk=row.pk).first()
-                # Heard of in the meantime: the next look will judge it.
-                if node is not None and node.seen_at == row.seen_at:
+                # Judged by somebody else in the meantime: the next look will see that.
+                if node is not None and node.state == row.state:
                     _set(node, state, judgement, round(silence[node.name].total_seconds()), now)
 
 
