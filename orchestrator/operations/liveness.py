@@ -22,7 +22,7 @@ from orchestrator.core.liveness import Hearing, Judgement, Timing
 from orchestrator.core.wording import be, count, join
 from orchestrator.models import Node, Replica
 from orchestrator.operations import announce, broker_users, events, mail, nodes
-from orchestrator.operations.transport import publish
+from orchestrator.operations.transport import publish_to_nodes
 from worker import protocol
 
 logger = logging.getLogger(__name__)
@@ -93,8 +93,7 @@ class Watch:
         known = [self._hearing(row) for row in rows]
         silence = {hearing.name: now - hearing.heard_at for hearing in known}
         _act(rows, self._judge(known, times, now), silence, now)
-        for row, hearing in zip(rows, known, strict=True):
-            self._ask(row, hearing, times, now)
+        self._ask([hearing for hearing in known if self._is_due(hearing, times, now)], now)
         return times.ping
 
     def _hear(self, rows: Sequence[Node], now: datetime) -> bool:
@@ -139,15 +138,21 @@ class Watch:
         self._is_doubting = bool(found.doubted)
         return found
 
-    def _ask(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> None:
+    def _is_due(self, hearing: Hearing, times: Timing, now: datetime) -> bool:
         wait = RARELY if now - hearing.heard_at > LONG_AWAY else times.ping
-        asked_at = self._asked.get(row.name)
+        asked_at = self._asked.get(hearing.name)
         # A timer that is a little early must not skip a round.
-        if asked_at is not None and now - asked_at < wait * 0.8:
-            return
-        self._asked[row.name] = now
-        words = {"token": f"{now.timestamp():.3f}", "full": hearing.state is not NodeState.READY}
-        publish(protocol.PING_TASK, protocol.node_queue(row.name), words)
+        return asked_at is None or now - asked_at >= wait * 0.8
+
+    def _ask(self, due: Sequence[Hearing], now: datetime) -> None:
+        token = f"{now.timestamp():.3f}"
+        words = {
+            hearing.name: {"token": token, "full": hearing.state is not NodeState.READY}
+            for hearing in due
+        }
+        self._asked.update(dict.fromkeys(words, now))
+        if words:
+            publish_to_nodes(protocol.PING_TASK, words)
 
 
 def _note(heard: Sequence[Node], now: datetime) -> None:
