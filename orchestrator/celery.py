@@ -24,6 +24,7 @@ app.conf.update(
     broker_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
     # The door is the node's: what comes from the broker is made harmless there (worker/gate.py).
     broker_transport="worker.gate:Transport",
+    worker_consumer="worker.reconnecting:Consumer",
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_transport_options={

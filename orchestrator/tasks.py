@@ -116,12 +116,9 @@ def sweep_unsettled(**_newer: object) -> None:
 
 def _restore_logins() -> None:
     try:
-        restored = broker_users.restore()
+        broker_users.restore()
     except (RedisError, OSError) as error:
         logger.warning("The nodes' logins at the broker could not be checked: %s", error)
-        return
-    if restored:
-        logger.warning("The broker had lost the logins of %d nodes; they are back", restored)
 
 
 def _sweep_for(seconds: float) -> None:

@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 import docker
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException
 
 IMAGE = "kijabi-test/busybox:1"
 APPLETS = "sh sleep httpd cat echo env ls true false nc wget id ps kill mkdir touch date seq head"
@@ -26,13 +26,12 @@ def why_missing() -> str:
     return ""
 
 
-def make_image() -> None:
+def make_image(url: str | None = None) -> None:
     """Import a static busybox as an image, unless it is there already."""
-    client = docker.APIClient()
+    client = docker.APIClient(url)
     try:
-        client.inspect_image(IMAGE)
-    except ImageNotFound:
-        client.import_image_from_data(_root().getvalue(), *IMAGE.split(":"))
+        if not client.images(IMAGE):
+            client.import_image_from_data(_root().getvalue(), *IMAGE.split(":"))
     finally:
         client.close()
 

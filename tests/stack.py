@@ -26,11 +26,17 @@ def free_port() -> int:
 
 @dataclass
 class Stack:
-    """A running `manage.py up`, driven through its command line and API."""
+    """A running `manage.py up`, driven through its command line and API.
+
+    `node` is the name of the node it brings along (none when empty); `extra` is set besides.
+    """
 
     home: Path
     port: int
     runtime: str
+    host: str = "127.0.0.1"
+    node: str = "n1"
+    extra: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     env: dict[str, str] = field(default_factory=dict)
     root: Path = ROOT
@@ -39,7 +45,8 @@ class Stack:
     def start(self, env: dict[str, str] | None = None) -> None:
         """Run `up` until it says that it is up; with this environment alone, if one is given."""
         self.env = self._inherited() if env is None else env
-        words = ["up", "--port", str(self.port), "--runtime", self.runtime, "--node-name", "n1"]
+        words = ["up", "--host", self.host, "--port", str(self.port), "--runtime", self.runtime]
+        words += ["--node-name", self.node] if self.node else ["--no-node"]
         self.process = subprocess.Popen(
             [self.python, "manage.py", *words],
             cwd=self.root,
@@ -60,7 +67,7 @@ class Stack:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("KIJABI", "DJANGO"))}
         env.pop("REDIS_URL", None)
         env.pop("DATABASE_URL", None)
-        return env | {"KIJABI_HOME": str(self.home), "KIJABI_NO_VENV": "1"}
+        return env | {"KIJABI_HOME": str(self.home), "KIJABI_NO_VENV": "1"} | self.extra
 
     def end(self) -> None:
         if self.process is not None:
@@ -84,14 +91,19 @@ class Stack:
         assert result.returncode == status, result.stdout + result.stderr
         return result.stdout + result.stderr
 
-    def api(self, path: str) -> Any:
+    def api(self, path: str, *, method: str = "GET") -> Any:
         token = (self.home / "admin-token").read_text().strip()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/v1/{path}",
+            f"http://{self.host}:{self.port}/api/v1/{path}",
             headers={"Authorization": f"Bearer {token}"},
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
+
+    def join_words(self) -> list[str]:
+        """Return the words of the command that makes a machine join, after `manage.py`."""
+        return str(self.api("nodes/join-tokens/", method="POST")["command"]).split()[2:]
 
     def replicas(self) -> list[dict[str, Any]]:
         return self.api("replicas/")["results"]

@@ -51,7 +51,7 @@ class Agent:
         start_threads: int = 8,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.engines = Engines(runtimes)
+        self.engines = Engines(runtimes, clock)
         self._store = store
         self._changed = changed
         self._passing = passing or changed
@@ -81,7 +81,7 @@ class Agent:
 
     @runtimes.setter
     def runtimes(self, runtimes: Mapping[str, ContainerRuntime]) -> None:
-        self.engines = Engines(runtimes)
+        self.engines = Engines(runtimes, self._clock)
 
     def execute(self, jobs: Iterable[Job]) -> None:
         """Take jobs: store what they ask, in one write, then let the passes make it so."""
@@ -139,6 +139,9 @@ class Agent:
         for name in self.runtimes:
             self._compare(name)
 
+    def _took_along(self, runtime: str, at: float) -> bool:
+        return self.engines.took_along(runtime, at)
+
     def _pin(self, assignment: Assignment) -> ContainerRuntime | None:
         return self.engines.pin(assignment)
 
@@ -154,6 +157,7 @@ class Agent:
                 again=self._queue.add,
                 starts=self._starts,
                 run_probe=self._run_probe,
+                took_along=self._took_along,
                 clock=self._clock,
             ),
         )
@@ -228,7 +232,7 @@ class Agent:
                     if event.kind is EventKind.RESYNC:
                         self._compare(name)
                     elif event.kind is not EventKind.STARTED:
-                        self._doubt(event.replica)
+                        self._doubt(event.replica, died=event.kind is EventKind.DIED)
             except RuntimeFailure as failure:
                 self.engines.lost(name, failure)
             except Exception:
@@ -237,10 +241,10 @@ class Agent:
             self._stop.wait(wait)
             wait = min(wait * 2, 2.0)
 
-    def _doubt(self, uid: str) -> None:
+    def _doubt(self, uid: str, *, died: bool = False) -> None:
         keeper = self._keepers.get(uid)
         if keeper is not None:
-            keeper.doubt()
+            keeper.doubt(died=died)
             self._queue.add(uid)
 
     def _compare(self, name: str) -> None:

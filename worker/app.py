@@ -24,6 +24,7 @@ from worker.identity import Identity
 from worker.labels import Owner
 from worker.log_stream import LogStreams
 from worker.mailbox import Mailbox
+from worker.outage import Outage
 from worker.protocol import CONTROL_QUEUE, REPORT_TASK, NodeFacts, node_queue
 from worker.pulse import Pulse
 from worker.reporter import Reporter
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 app = Celery("kijabi-node", include=["worker.tasks"])
 app.conf.update(
     broker_transport="worker.gate:Transport",
+    worker_consumer="worker.reconnecting:Consumer",
     task_ignore_result=True,
     task_acks_late=True,
     task_reject_on_worker_lost=False,
@@ -83,6 +85,7 @@ class Node:
 
 
 _installed: list[Node] = []
+_broker = Outage("The broker")
 
 
 def install(node: Node) -> None:
@@ -180,8 +183,9 @@ def send_report(envelope: dict[str, str]) -> bool:
             ignore_result=True,
         )
     except (OperationalError, redis.RedisError, OSError) as error:
-        logger.warning("The broker did not take a report: %s", error)
+        _broker.lost(error)
         return False
+    _broker.found()
     return True
 
 

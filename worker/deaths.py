@@ -9,6 +9,7 @@ from worker.runtimes.base import ContainerInfo, ContainerRuntime, FailureReason,
 
 LOG_LINES = 200
 LOG_BYTES = 64 * 1024
+WITH_ENGINE = "it was restarted because the container engine had ended"
 
 
 def look_back(runtime: ContainerRuntime, info: ContainerInfo, *, now: float) -> LatestDeath:
@@ -33,9 +34,14 @@ def look_back(runtime: ContainerRuntime, info: ContainerInfo, *, now: float) -> 
     )
 
 
-def explain(info: ContainerInfo) -> tuple[str, str]:
-    """Return the fixed word and the sentence for an end nobody here asked for."""
+def explain(info: ContainerInfo, *, with_engine: bool = False) -> tuple[str, str]:
+    """Return the fixed word and the sentence for an end nobody here asked for.
+
+    `with_engine` says that the container engine itself ended at about that time.
+    """
     code = info.exit_code
+    if with_engine:
+        return "EngineRestarted", WITH_ENGINE
     if info.oom_killed:
         return "OOMKilled", "it used more memory than its limit"
     if code == 0:

@@ -5,21 +5,22 @@ What they answer is noted by the threads that talk to them anyway, so that askin
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from worker.assignments import Assignment
+from worker.outage import Outage
 from worker.runtimes.base import ContainerRuntime, RuntimeFailure
-
-logger = logging.getLogger(__name__)
 
 
 class Engines:
     """Runtimes by name, the preferred one first; one counts as there until it fails to answer."""
 
-    def __init__(self, runtimes: Mapping[str, ContainerRuntime]) -> None:
+    def __init__(
+        self, runtimes: Mapping[str, ContainerRuntime], clock: Callable[[], float] = time.time
+    ) -> None:
         self.runtimes = dict(runtimes)
-        self._down: dict[str, str] = {}
+        self._outages = {name: Outage(f"The runtime {name}", clock) for name in runtimes}
         self._notes: dict[str, tuple[str, ...]] = {}
 
     def pin(self, assignment: Assignment) -> ContainerRuntime | None:
@@ -38,24 +39,25 @@ class Engines:
         Raises:
             RuntimeFailure: it does not answer after all.
         """
-        if name not in self._notes or name in self._down:
+        if name not in self._notes or self._outages[name].is_on:
             self._notes[name] = self.runtimes[name].check()
-        if self._down.pop(name, None) is not None:
-            logger.info("The runtime %s answers again", name)
+        self._outages[name].found()
 
     def lost(self, name: str, failure: RuntimeFailure) -> None:
-        """Note that a runtime does not answer; said once, however often it is tried."""
-        if name not in self._down:
-            logger.warning("The runtime %s does not answer: %s", name, failure)
-        self._down[name] = str(failure)
+        """Note that a runtime does not answer."""
+        self._outages[name].lost(failure)
+
+    def took_along(self, name: str, at: float) -> bool:
+        """Tell whether what ended at a moment may have ended with the runtime itself."""
+        return name in self._outages and self._outages[name].explains(at)
 
     def usable(self) -> tuple[str, ...]:
         """Return the names of the runtimes that answer."""
-        return tuple(name for name in self.runtimes if name not in self._down)
+        return tuple(name for name in self.runtimes if not self._outages[name].is_on)
 
     def notes(self) -> tuple[str, ...]:
         """Return what there is to know about the runtimes, one sentence each."""
-        away = [f"{name}: {why}" for name, why in self._down.items()]
+        away = [f"{name}: {outage.why}" for name, outage in self._outages.items() if outage.is_on]
         return (*(f"{name}: {n}" for name, notes in self._notes.items() for n in notes), *away)
 
     def _preferred(self) -> str:

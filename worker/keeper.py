@@ -45,7 +45,8 @@ class Surroundings:
     """What a keeper needs of the agent: the runtimes, saving, and a limit on starts at once.
 
     `pin` returns the runtime of an assignment, noting there which one it is. `changed` has a
-    replica reported at once, `passing` where a better account will follow soon.
+    replica reported at once, `passing` where a better account will follow soon. `took_along` tells
+    whether what ended at a moment may have ended with its runtime.
     """
 
     pin: Callable[[Assignment], ContainerRuntime | None]
@@ -55,6 +56,7 @@ class Surroundings:
     again: Callable[[str], None]
     starts: threading.Semaphore
     run_probe: Callable[[Callable[[], None]], None]
+    took_along: Callable[[str, float], bool]
     clock: Callable[[], float] = time.time
 
 
@@ -70,6 +72,9 @@ class Keeper:
         self._info: ContainerInfo | None = None
         # Whether `_info` can be believed; events and comparisons raise the doubt.
         self._is_sure = False
+        # Whether it was told or seen to have ended: an engine that is away may know no more.
+        self._is_told_dead = False
+        self._with_engine = ""
         self._has_crashed = assignment.next_try_at is not None
         self._was_ready = False
         self._started_at: float | None = None
@@ -115,9 +120,10 @@ class Keeper:
         self._info = self._health = None
         self._is_sure = False
 
-    def doubt(self) -> None:
-        """Have the next pass look at the container itself."""
+    def doubt(self, *, died: bool = False) -> None:
+        """Have the next pass look at the container itself, which may be told to have died."""
         self._is_sure = False
+        self._is_told_dead = self._is_told_dead or died
 
     def agrees(self, seen: ContainerInfo | None) -> bool:
         """Tell whether what was seen is what this keeper takes for running."""
@@ -165,6 +171,7 @@ class Keeper:
     def _is_ready(self) -> bool:
         """Ready is what runs, has passed its probes, and is not being ended by us."""
         ending = self._kill_reason is not None or self.assignment.stop_grace is not None
+        ending = ending or (self._is_told_dead and self._reason == FailureReason.ENGINE_DOWN)
         running = self._info is not None and self._info.state is ContainerState.RUNNING
         return running and not ending and self._health is not None and self._health.is_ready
 
@@ -188,7 +195,9 @@ class Keeper:
             return self._info
         # Before the look, so that a doubt that comes during it leads to another.
         self._is_sure = True
-        return runtime.inspect(self.name)
+        found = runtime.inspect(self.name)
+        self._is_told_dead = found is None or found.state is not ContainerState.RUNNING
+        return found
 
     def _watch(self, runtime: ContainerRuntime, info: ContainerInfo) -> float | None:
         """The container runs: note it, apply new limits, ask the probes that are due."""
@@ -207,7 +216,8 @@ class Keeper:
         if verdict is not None:
             self._kill_reason = verdict
             return self._kill(runtime)
-        self._set(NodePhase.RUNNING, *self._health.describe())
+        reason, message = self._health.describe()
+        self._set(NodePhase.RUNNING, reason, message or self._with_engine)
         self._remember_ready(info)
         return self._health.ask(runtime, info, self._around.run_probe, self._tell_again)
 
@@ -246,7 +256,10 @@ class Keeper:
         """
         self.assignment.death = deaths.look_back(runtime, info, now=self._around.clock())
         self.assignment.buried = info.id
-        reason, message = self._kill_reason or deaths.explain(info)
+        ended_at = info.finished_at or self._around.clock()
+        was_taken = self._around.took_along(self.assignment.runtime, ended_at)
+        self._with_engine = deaths.WITH_ENGINE if was_taken else ""
+        reason, message = self._kill_reason or deaths.explain(info, with_engine=was_taken)
         self._kill_reason = None
         ran = (info.finished_at or 0.0) - (info.started_at or 0.0)
         if backoff.is_forgotten(ran):
@@ -286,7 +299,7 @@ class Keeper:
             if is_in_the_way:
                 runtime.remove(self.name)
             # A death that is told while the start returns must lead to another look.
-            self._is_sure = True
+            self._is_sure, self._is_told_dead = True, False
             info = runtime.start(self.assignment.spec)
         return self._watch(runtime, info)
 

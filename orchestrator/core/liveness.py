@@ -1,8 +1,12 @@
-"""Decide which nodes are suspect or lost, from when each was last heard; doubt ourselves first.
+"""Decide which nodes are suspect or lost, from when each last answered; doubt ourselves first.
 
-Silence counts from when a node was last heard or, if that is later, from when we began to listen:
+Only answers to our questions count as hearing: a node that reports but does not hear us can be
+given nothing to do. One that was lost is back when it answers and has told what runs there.
+
+Silence counts from when a node last answered or, if that is later, from when we began to listen:
 a control plane that was away itself accuses nobody. When most nodes that were there fall silent at
-once, the fault is likelier ours or the network's (`doubted`): none of them is called lost then.
+once, the fault is likelier ours or the network's (`doubted`): none of them is called lost then, and
+when that is over, whoever asks here listens anew.
 """
 
 from __future__ import annotations
@@ -41,11 +45,12 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearing:
-    """What is known of one node."""
+    """What is known of one node: when it last answered, and when it last reported."""
 
     name: str
     state: NodeState
     heard_at: datetime
+    told_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,7 @@ def judge(
     states = {}
     for node in nodes:
         is_heard = node.heard_at > listening_since and silence[node.name] <= timing.suspect
-        if is_heard:
+        if is_heard and (node.state is not NodeState.LOST or now - node.told_at <= timing.suspect):
             states[node.name] = NodeState.READY
         elif node.name in overdue - doubted:
             states[node.name] = NodeState.LOST

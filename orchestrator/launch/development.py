@@ -34,7 +34,7 @@ def test(arguments: list[str]) -> None:
     parser.add_argument(
         "--require",
         default=os.environ.get("KIJABI_TEST_REQUIRE", ""),
-        help="docker,postgresql,chromium,gettext: fail instead of skipping when it is missing",
+        help="docker,namespaces,postgresql,chromium,gettext: fail when it is missing, do not skip",
     )
     options, rest = parser.parse_known_args(arguments)
     environment.enter(["test"])

@@ -7,6 +7,7 @@ those that are missing.
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from orchestrator.models import NodeIdentity
 from worker import protocol
+
+logger = logging.getLogger(__name__)
 
 # What kombu's consumer and the streams of logs and commands need; found with ACL LOG.
 _COMMANDS = (
@@ -107,6 +110,8 @@ def restore(*, everybody: bool = False) -> int:
     ]
     for name in missing:
         _put(name, wanted[name])
+    if missing and not everybody:
+        logger.warning("The broker had lost the logins of %d nodes; they are back", len(missing))
     return len(missing)
 
 

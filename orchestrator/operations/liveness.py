@@ -1,8 +1,8 @@
 """Listen to the nodes: ask each through its own queue, hear the answers, act on the silence.
 
-Only a worker that really consumes its queue can answer, which a heartbeat cannot tell. The answer
-is a signed word under the node's own key at the broker, so that asking often costs little: no
-message to us, no report. What to believe is decided in `core/liveness.py`.
+Only a worker that really consumes its queue can answer, which no heartbeat or report can tell. The
+answer is a signed word under the node's own key at the broker, so that asking often costs little:
+no message to us, no report. What to believe is decided in `core/liveness.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from orchestrator.core.liveness import Hearing, Judgement, Timing
 from orchestrator.core.wording import be, count, join
 from orchestrator.models import Node, Replica
 from orchestrator.operations import announce, broker_users, events, gateways, mail, nodes
-from orchestrator.operations.transport import publish
+from orchestrator.operations.transport import publish_to_nodes
 from worker import protocol
 
 logger = logging.getLogger(__name__)
@@ -69,10 +69,20 @@ def answers_at_broker(names: Sequence[str]) -> Mapping[str, str]:
 
 
 class Watch:
-    """What one process has heard; several may listen at once and only do the same twice."""
+    """What one process has heard; several may listen at once and only do the same twice.
 
-    def __init__(self, answers: Answers = answers_at_broker) -> None:
+    `restore` puts back what a broker that was away has forgotten.
+    """
+
+    def __init__(
+        self,
+        answers: Answers = answers_at_broker,
+        restore: Callable[[], object] = broker_users.restore,
+    ) -> None:
         self._answers = answers
+        self._restore = restore
+        self._is_known = False
+        self._is_doubting = False
         self._tokens: dict[str, str] = {}
         self._heard: dict[str, datetime] = {}
         self._asked: dict[str, datetime] = {}
@@ -90,21 +100,30 @@ class Watch:
         if rows and not self._hear(rows, now):
             self._since = now
         known = [self._hearing(row) for row in rows]
+        judgement = self._judge(known, times, now)
         silences = {
             row.name: self._silence(row, hearing, times, now)
             for row, hearing in zip(rows, known, strict=True)
         }
-        _act(rows, self._judge(known, times, now), silences, now)
-        for row, hearing in zip(rows, known, strict=True):
-            self._ask(row, hearing, times, now)
+        _act(rows, judgement, silences, now)
+        self._ask([hearing for hearing in known if self._is_due(hearing, times, now)], now)
         return times.ping
 
     def _hear(self, rows: Sequence[Node], now: datetime) -> bool:
-        """Take the answers; return whether the broker could be asked for them."""
+        """Take the answers; return whether the nodes had a broker at which to leave them."""
         try:
             answers = self._answers([row.name for row in rows])
+            if self._tokens and self._tokens.keys().isdisjoint(answers):
+                # Each was kept there for a minute: this is another broker, or it was emptied.
+                self._is_known = False
+            if not self._is_known:
+                self._restore()
         except (RedisError, OSError) as error:
             logger.warning("The nodes' answers could not be read: %s", error)
+            self._is_known = False
+            return False
+        if not self._is_known:
+            self._is_known, self._tokens = True, dict(answers)
             return False
         fresh = {name: new for name, new in answers.items() if new != self._tokens.get(name)}
         self._tokens.update(fresh)
@@ -115,32 +134,50 @@ class Watch:
         return True
 
     def _hearing(self, row: Node) -> Hearing:
-        heard_at = max(row.seen_at, self._heard.get(row.name, row.seen_at))
-        return Hearing(name=row.name, state=NodeState(row.state), heard_at=heard_at)
+        return Hearing(
+            name=row.name,
+            state=NodeState(row.state),
+            heard_at=self._heard.get(row.name, row.joined_at),
+            told_at=row.seen_at,
+        )
 
     def _judge(self, known: Sequence[Hearing], times: Timing, now: datetime) -> Judgement:
         since = self._since or now
-        return liveness.judge(known, now=now, listening_since=since, timing=times)
+        found = liveness.judge(known, now=now, listening_since=since, timing=times)
+        if self._is_doubting and not found.doubted:
+            # Not all come back at the same moment: whoever is late gets the whole time once more.
+            self._since = now
+            found = liveness.judge(known, now=now, listening_since=now, timing=times)
+        self._is_doubting = bool(found.doubted)
+        return found
 
     def _silence(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> Silence:
         counts_from = max(hearing.heard_at, self._since or now)
         begun_at = max(row.seen_at, hearing.heard_at)
         return Silence(begun_at=begun_at, ends_at=counts_from + times.lost)
 
-    def _ask(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> None:
+    def _is_due(self, hearing: Hearing, times: Timing, now: datetime) -> bool:
         wait = RARELY if now - hearing.heard_at > LONG_AWAY else times.ping
-        asked_at = self._asked.get(row.name)
+        asked_at = self._asked.get(hearing.name)
         # A timer that is a little early must not skip a round.
-        if asked_at is not None and now - asked_at < wait * 0.8:
-            return
-        self._asked[row.name] = now
-        words = {"token": f"{now.timestamp():.3f}", "full": hearing.state is not NodeState.READY}
-        publish(protocol.PING_TASK, protocol.node_queue(row.name), words)
+        return asked_at is None or now - asked_at >= wait * 0.8
+
+    def _ask(self, due: Sequence[Hearing], now: datetime) -> None:
+        token = f"{now.timestamp():.3f}"
+        words = {
+            hearing.name: {"token": token, "full": hearing.state is not NodeState.READY}
+            for hearing in due
+        }
+        self._asked.update(dict.fromkeys(words, now))
+        if words:
+            publish_to_nodes(protocol.PING_TASK, words)
 
 
 def _note(heard: Sequence[Node], now: datetime) -> None:
-    """Write down when nodes were heard, not every time."""
-    due = [row.pk for row in heard if now - row.seen_at > NOTED_EVERY]
+    """Write down when nodes were heard, not every time; of a lost one, only its reports count."""
+    due = [
+        row.pk for row in heard if row.state != NodeState.LOST and now - row.seen_at > NOTED_EVERY
+    ]
     if due:
         Node.objects.filter(pk__in=due).update(seen_at=now)
 
@@ -157,8 +194,8 @@ def _act(
         if state != row.state or doubted != row.doubted:
             with transaction.atomic():
                 node = Node.objects.select_for_update(no_key=True).filter(pk=row.pk).first()
-                # Heard of in the meantime: the next look will judge it.
-                if node is not None and node.seen_at == row.seen_at:
+                # Judged by somebody else in the meantime: the next look will see that.
+                if node is not None and node.state == row.state:
                     _set(node, state, judgement, silences[node.name], now)
 
 

@@ -26,22 +26,30 @@ def control_key() -> str:
     return _signing_key().verify_key.encode(HexEncoder).decode()
 
 
-def to_node(
-    node: str, task: str, arguments: Mapping[str, object], *, now: float
-) -> dict[str, str] | None:
-    """Return the envelope of a letter; None for a node that has not joined."""
-    known = NodeIdentity.objects.filter(name=node).values_list("seal_key", flat=True).first()
-    if known is None:
-        refused = Refused("unknown", f"node {node} has no keys: it has to join")
-        refusals.note(refused)
-        return None
+def to_nodes(
+    task: str, arguments: Mapping[str, Mapping[str, object]], *, now: float
+) -> dict[str, dict[str, str]]:
+    """Return the envelope of each node's letter (one query); none for those that never joined."""
+    known = dict(NodeIdentity.objects.filter(name__in=arguments).values_list("name", "seal_key"))
+    for node in sorted(arguments.keys() - known.keys()):
+        refusals.note(Refused("unknown", f"node {node} has no keys: it has to join"))
+    return {
+        node: _letter(node, known[node], task, words, now)
+        for node, words in arguments.items()
+        if node in known
+    }
+
+
+def _letter(
+    node: str, seal_key: str, task: str, arguments: Mapping[str, object], now: float
+) -> dict[str, str]:
     shown, secrets = sealing.hide(task, arguments)
     letter = envelope.write(
         sender=CONTROL,
         audience=node,
         task=task,
         arguments=shown,
-        sealed=envelope.seal(secrets, identity.public_key(known)),
+        sealed=envelope.seal(secrets, identity.public_key(seal_key)),
         now=now,
     )
     return envelope.sign(letter, _signing_key())

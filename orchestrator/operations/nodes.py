@@ -74,8 +74,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
         # Late, or played again: it says nothing about the node now, only of replicas then.
         return None if report.full else node
     node.sequence = report.sequence
-    if node.state != NodeState.READY:
-        welcome(node, now=now)
+    # Whether it is heard again is not for a report to say: it may be deaf (core/liveness.py).
     node.seen_at = now
     if node.refused_at is not None and now - node.refused_at > REFUSAL_STAYS:
         node.refusal, node.refused_at = "", None

@@ -12,10 +12,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
+from kombu.messaging import Producer
 from redis.exceptions import RedisError
 
 from orchestrator.celery import app
@@ -32,26 +34,49 @@ def publish(task: str, queue: str, arguments: Mapping[str, object]) -> bool:
     """Send one task message; return whether the broker took it."""
     node = protocol.node_of_queue(queue)
     if node is not None:
-        letter = mail.to_node(node, task, arguments, now=time.time())
-        if letter is None:
-            return False
-        arguments = {"envelope": letter}
+        return publish_to_nodes(task, {node: arguments}) == 1
+    return _send(task, {queue: arguments}) == 1
+
+
+def publish_to_nodes(task: str, arguments: Mapping[str, Mapping[str, object]]) -> int:
+    """Send each node its own letter; return how many the broker took.
+
+    However many there are, it is one query for their keys and one round trip to the broker.
+    """
+    letters = mail.to_nodes(task, arguments, now=time.time())
+    return _send(
+        task,
+        {protocol.node_queue(node): {"envelope": letter} for node, letter in letters.items()},
+    )
+
+
+def _send(task: str, arguments: Mapping[str, Mapping[str, object]]) -> int:
+    """Send one message to each queue, all or none; return how many the broker took."""
     if app.conf.task_always_eager:
-        _run_here(task, arguments)
-        return True
+        for words in arguments.values():
+            _run_here(task, words)
+        return len(arguments)
     try:
-        app.send_task(
-            task,
-            kwargs=dict(arguments),
-            queue=Queue(queue, no_declare=True),
-            declare=[],
-            retry=False,
-            ignore_result=True,
-        )
-    except (OperationalError, RedisError, OSError) as error:
-        logger.warning("The broker did not take %s for %s: %s", task, queue, error)
-        return False
-    return True
+        with app.producer_or_acquire() as producer, _batch(producer, len(arguments)):
+            for queue, words in arguments.items():
+                app.send_task(
+                    task,
+                    kwargs=dict(words),
+                    queue=Queue(queue, no_declare=True),
+                    declare=[],
+                    retry=False,
+                    ignore_result=True,
+                    producer=producer,
+                )
+    except (BatchPublishError, OperationalError, RedisError, OSError) as error:
+        logger.warning("The broker did not take %s for %s: %s", task, ", ".join(arguments), error)
+        return 0
+    return len(arguments)
+
+
+def _batch(producer: Producer, messages: int) -> AbstractContextManager[object]:
+    """Return what sends many messages in one go; one alone is tried again on a stale connection."""
+    return producer.batch() if messages > 1 else nullcontext()
 
 
 def _run_here(task: str, arguments: Mapping[str, object]) -> None:

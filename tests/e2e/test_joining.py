@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,18 +14,6 @@ from tests.stack import ROOT, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 Machine = Callable[..., subprocess.Popen[str]]
-
-
-def command_for(stack: Stack) -> list[str]:
-    """Return the words of the command that the API gives, after `python3 manage.py`."""
-    token = (stack.home / "admin-token").read_text().strip()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{stack.port}/api/v1/nodes/join-tokens/",
-        headers={"Authorization": f"Bearer {token}"},
-        method="POST",
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)["command"].split()[2:]
 
 
 @pytest.fixture
@@ -65,7 +51,7 @@ def ready_on(stack: Stack, node: str) -> list[str]:
 
 @pytest.mark.parametrize("stack", ["sandbox"], indirect=True)
 def test_a_second_machine_joins_works_and_outlives_the_broker(stack: Stack, machine: Machine):
-    words = command_for(stack)
+    words = stack.join_words()
     second = [*words, "--name", "n2", "--runtime", "sandbox"]
     machine(*second)
     stack.wait_for(lambda: ("n2", "ready") in states(stack))

@@ -93,7 +93,7 @@ def sent(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict
         taken.append((task, queue, arguments))
         return True
 
-    for module in ("commands", "dispatch", "liveness", "log_requests"):
+    for module in ("commands", "dispatch", "log_requests"):
         monkeypatch.setattr(f"orchestrator.operations.{module}.publish", publish)
     namespaces.ensure("default", clusters.change())
     return taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -15,35 +16,59 @@ from orchestrator.models import Event, Node, NodeIdentity, Replica
 from orchestrator.operations import mail, nodes
 from orchestrator.operations.accounts import Role
 from orchestrator.operations.liveness import Watch
-from tests.cluster import Cluster, change, manifest
+from tests.cluster import Cluster, change, enrolled, manifest
 from tests.integration.api.requests import post
 from tests.integration.conftest import client_of
+from worker.assignments import AssignmentStore
 from worker.identity import Keys
+from worker.mailbox import Mailbox
 
 ONE = timedelta(seconds=1)
 
 
 class Ears:
-    """A watch whose clock and answers are the test's; n1 is real, the others only rows."""
+    """A watch whose clock and answers are the test's; n1 is real, the others only rows.
+
+    Nodes in `answering` answer, those in `reporting` report.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.now = timezone.now()
         self.away = False
-        self.answering: set[str] = set()
-        self.watch = Watch(self._answers)
+        self.answering = self.reporting = {"n1", "n2", "n3"}
+        self.kept: dict[str, str] = {}
+        self.restored = 0
+        self.watch = Watch(self._answers, self._restore)
+        identities = {"n1": cluster.identity, "n2": enrolled("n2"), "n3": enrolled("n3")}
+        store = AssignmentStore(cluster.node.config.state_dir / "ears.sqlite3")
+        self.nodes = {
+            name: Mailbox(identity, store, self._clock) for name, identity in identities.items()
+        }
 
     def _answers(self, names: Sequence[str]) -> Mapping[str, str]:
         if self.away:
             raise redis.ConnectionError
-        return {}
+        for name in self.answering:
+            self.kept[name] = json.dumps(self.nodes[name].sign_answer(str(self.now)))
+        return dict(self.kept)
+
+    def _clock(self) -> float:
+        return self.now.timestamp()
+
+    def _restore(self) -> None:
+        self.restored += 1
 
     def after(self, seconds: float) -> None:
-        """Let time pass, a second at a look; the nodes in `answering` are heard meanwhile."""
+        """Let time pass, a second at a look; nodes answer and report meanwhile."""
         for _ in range(round(seconds)):
             self.now += timedelta(seconds=1)
-            Node.objects.filter(name__in=self.answering).update(seen_at=self.now)
+            Node.objects.filter(name__in=self.reporting).update(seen_at=self.now)
             self.watch.look(now=self.now)
+
+    def only(self, *names: str) -> None:
+        """Have all others fall silent altogether."""
+        self.answering = self.reporting = set(names)
 
 
 @pytest.fixture
@@ -51,7 +76,6 @@ def ears(cluster: Cluster) -> Ears:
     made = Ears(cluster)
     for name in ("n2", "n3"):
         Node.objects.create(name=name, runtimes=["in-memory"], joined_at=made.now, seen_at=made.now)
-    made.answering = {"n1", "n2", "n3"}
     made.after(2)
     return made
 
@@ -70,7 +94,7 @@ def test_a_silent_node_is_suspect_then_lost_and_its_replicas_are_replaced(
 ):
     cluster.apply(manifest(replicas=3))
     assert set(Replica.objects.values_list("node", flat=True)) == {"n1", "n2", "n3"}
-    ears.answering = {"n1", "n2"}
+    ears.only("n1", "n2")
 
     ears.after(4)
     assert (states()["n3"], Replica.objects.count()) == (NodeState.SUSPECT, 3)
@@ -102,10 +126,10 @@ def test_a_silent_node_tells_since_when_and_when_it_is_given_up(ears: Ears):
 
 def test_a_node_that_is_heard_again_counts_again(cluster: Cluster, ears: Ears):
     cluster.apply(manifest(replicas=3))
-    ears.answering = {"n1", "n2"}
+    ears.only("n1", "n2")
     ears.after(10)
 
-    ears.answering.add("n3")
+    ears.only("n1", "n2", "n3")
     ears.after(1)
 
     assert states()["n3"] == NodeState.READY
@@ -114,9 +138,45 @@ def test_a_node_that_is_heard_again_counts_again(cluster: Cluster, ears: Ears):
     assert live.count() == 3
 
 
+def test_a_node_that_reports_but_does_not_answer_is_lost_and_stays_so(ears: Ears):
+    ears.answering = {"n1", "n2"}
+
+    ears.after(40)
+
+    assert states()["n3"] == NodeState.LOST
+    assert reasons() == ["NodeSuspect", "NodeLost"]
+
+
+def test_a_lost_node_counts_again_when_it_has_told_what_runs_there(ears: Ears):
+    ears.only("n1", "n2")
+    ears.after(10)
+
+    ears.answering = {"n1", "n2", "n3"}
+    ears.after(5)
+    assert states()["n3"] == NodeState.LOST
+    ears.only("n1", "n2", "n3")
+    ears.after(1)
+
+    assert states()["n3"] == NodeState.READY
+
+
+def test_a_broker_that_lost_its_memory_gets_back_what_it_forgot_and_accuses_nobody(ears: Ears):
+    assert ears.restored == 1
+
+    ears.kept.clear()
+    ears.answering = set()
+    ears.after(6)
+
+    assert ears.restored == 2
+    assert reasons() == ["NodeSuspect"] * 3
+    ears.only("n1", "n2", "n3")
+    ears.after(2)
+    assert set(states().values()) == {NodeState.READY}
+
+
 def test_when_most_nodes_fall_silent_nothing_is_replaced(cluster: Cluster, ears: Ears):
     cluster.apply(manifest(replicas=3))
-    ears.answering = {"n1"}
+    ears.only("n1")
 
     ears.after(30)
 
@@ -125,14 +185,23 @@ def test_when_most_nodes_fall_silent_nothing_is_replaced(cluster: Cluster, ears:
     doubts = Event.objects.filter(reason="NodeLossDoubted")
     assert doubts.count() == 2
     assert "n2 and n3 fell silent" in doubts.latest("pk").message
-    ears.answering.add("n2")
-    ears.after(1)
+
+
+def test_whoever_comes_back_late_from_a_failure_of_most_is_not_given_up_for_that(ears: Ears):
+    ears.only("n1")
+    ears.after(30)
+
+    ears.only("n1", "n2")
+    ears.after(8)
+    assert states() == {"n1": "ready", "n2": "ready", "n3": "suspect"}
+    ears.after(2)
+
     assert states()["n3"] == NodeState.LOST
 
 
 def test_a_broker_that_is_away_makes_no_node_lost(ears: Ears):
     ears.away = True
-    ears.answering = {"n1", "n2"}
+    ears.only("n1", "n2")
 
     ears.after(30)
 
@@ -140,7 +209,7 @@ def test_a_broker_that_is_away_makes_no_node_lost(ears: Ears):
 
 
 def test_a_control_plane_that_was_away_begins_anew(ears: Ears):
-    ears.answering = {"n1", "n2"}
+    ears.only("n1", "n2")
     ears.now += timedelta(hours=1)
 
     ears.after(2)
@@ -183,7 +252,7 @@ def test_an_answer_is_the_nodes_own_or_none(cluster: Cluster, broker_url: str):
 def test_a_fenced_replica_waits_until_its_node_is_written_off(cluster: Cluster, ears: Ears):
     text = manifest(replicas=3).replace("on-failure: rollback", "fence: strict")
     cluster.apply(text)
-    ears.answering = {"n1", "n2"}
+    ears.only("n1", "n2")
     ears.after(20)
     assert Replica.objects.count() == 3
 

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.operations import mail, transport
 from tests.cluster import Cluster, enrolled
 from tests.letters import an_identity
+from tests.machine import spec
 from worker import protocol
 from worker.assignments import AssignmentStore
 from worker.identity import Identity
@@ -72,7 +73,32 @@ def test_a_node_acts_on_nothing_but_letters(cluster: Cluster):
 
 
 def test_letters_carry_the_time_they_are_sent(cluster: Cluster):
-    wire = mail.to_node("n1", protocol.PING_TASK, {"token": "t"}, now=time.time())
+    wire = mail.to_nodes(protocol.PING_TASK, {"n1": {"token": "t"}}, now=time.time())["n1"]
 
     assert cluster.node.mailbox.open(protocol.PING_TASK, wire)
     assert cluster.node.mailbox.open(protocol.STOP_TASK, wire) is None
+
+
+def test_letters_to_many_nodes_take_as_many_queries_as_to_one(
+    cluster: Cluster, django_assert_num_queries
+):
+    arguments = {name: {"token": "t"} for name in ("n1", "n2", "n3", "nobody")}
+    for name in ("n2", "n3"):
+        enrolled(name)
+
+    with django_assert_num_queries(1):
+        letters = mail.to_nodes(protocol.PING_TASK, arguments, now=time.time())
+
+    assert letters.keys() == {"n1", "n2", "n3"}
+
+
+def test_a_node_that_joins_again_gets_letters_sealed_to_its_new_key(cluster: Cluster):
+    task = protocol.START_TASK
+    job = protocol.to_wire(protocol.StartJob(uid="j1", replica=spec(env=(("KEY", "secret"),))))
+
+    before = mail.to_nodes(task, {"n1": {"jobs": [job]}}, now=time.time())["n1"]
+    enrolled("n1")
+    after = mail.to_nodes(task, {"n1": {"jobs": [job]}}, now=time.time())["n1"]
+
+    assert cluster.node.mailbox.open(task, before)
+    assert cluster.node.mailbox.open(task, after) is None

@@ -16,8 +16,9 @@ READY, SUSPECT, LOST = NodeState.READY, NodeState.SUSPECT, NodeState.LOST
 LONG_AGO = NOW - timedelta(days=1)
 
 
-def heard(seconds, state=READY, name="a"):
-    return Hearing(name=name, state=state, heard_at=NOW - timedelta(seconds=seconds))
+def heard(seconds, state=READY, name="a", *, told=0):
+    heard_at, told_at = (NOW - timedelta(seconds=number) for number in (seconds, told))
+    return Hearing(name=name, state=state, heard_at=heard_at, told_at=told_at)
 
 
 def judged(*nodes, since=LONG_AGO):
@@ -45,6 +46,20 @@ def three(seconds, state=READY):
 )
 def test_silence_makes_a_node_suspect_and_then_lost(seconds, state, expected):
     assert three(seconds, state).states["a"] is expected
+
+
+@pytest.mark.parametrize(("state", "expected"), [(LOST, LOST), (SUSPECT, READY)])
+def test_a_lost_node_is_back_when_it_answers_and_has_told_what_runs_there(state, expected):
+    others = heard(0, name="b"), heard(0, name="c")
+
+    assert judged(heard(0, state, told=60), *others).states["a"] is expected
+    assert judged(heard(0, state, told=1), *others).states["a"] is READY
+
+
+def test_reports_do_not_keep_a_node_that_does_not_hear():
+    found = judged(heard(9, told=0), heard(0, name="b"), heard(0, name="c"))
+
+    assert found.states["a"] is LOST
 
 
 def test_when_most_fall_silent_at_once_nobody_is_lost():
