@@ -85,6 +85,28 @@ def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapsh
     return found
 
 
+def with_failures(
+    deployments: Sequence[Deployment], found: Sequence[Snapshot], *, now: datetime
+) -> list[Snapshot]:
+    """Return the snapshots of deployments with how often each has failed on each node lately."""
+    lately = Replica.objects.filter(failed_at__gt=now - FAILURES_COUNT_FOR).exclude(node=None)
+    groups = lately.order_by().values_list("deployment_id", "node_id").annotate(Count("pk"))
+    failures = {(deployment, node): number for deployment, node, number in groups}
+    failing = {deployment for deployment, _ in failures}
+    return [
+        snapshot
+        if row.pk not in failing
+        else replace(
+            snapshot,
+            nodes=tuple(
+                replace(node, failures=failures.get((row.pk, node.name), 0))
+                for node in snapshot.nodes
+            ),
+        )
+        for row, snapshot in zip(deployments, found, strict=True)
+    ]
+
+
 def _snapshot(
     deployment: Deployment,
     revisions: tuple[RevisionView, ...],
