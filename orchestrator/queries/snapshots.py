@@ -235,8 +235,12 @@ def _history(
 
 
 def _nodes(history: Mapping[str, _History]) -> tuple[NodeView, ...]:
-    """Return every node with what it carries of all deployments."""
-    placed = Replica.objects.exclude(phase__in=GONE_PHASES).exclude(node=None).order_by()
+    """Return every node with what it carries of all deployments: also what is still to be stopped.
+
+    That may be a replica that was given up with its node, which has come back.
+    """
+    there = Replica.objects.filter(~Q(phase__in=GONE_PHASES) | Q(lingers=True))
+    placed = there.exclude(node=None).order_by()
     sums = placed.values("node_id").annotate(
         replicas=Count("pk"), cpu=Sum("cpu_millis_requested"), memory=Sum("memory_bytes_requested")
     )
