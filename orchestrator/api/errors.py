@@ -18,6 +18,7 @@ from rest_framework.views import exception_handler
 from orchestrator.manifests.node_change import NodeChangeInvalid
 from orchestrator.manifests.problems import ManifestInvalid, Problem
 from orchestrator.operations import (
+    autoscalers,
     broker_users,
     command_runs,
     commands,
@@ -29,6 +30,7 @@ from orchestrator.operations import (
     node_marks,
     nodes,
     rebalancing,
+    replica_counts,
     replicas,
     revisions,
     tokens,
@@ -57,6 +59,11 @@ STATUSES: tuple[tuple[type[Exception], int, str], ...] = (
     (deployments.DeploymentExists, 409, "The name is taken"),
     (deployments.GenerationConflict, 409, "It was changed in the meantime"),
     (deployments.DeploymentBusy, 409, "Not possible now"),
+    (replica_counts.OwnedByAutoscaler, 409, "Not possible now"),
+    (autoscalers.AutoscalerNotFound, 404, "Not found"),
+    (autoscalers.AutoscalerExists, 409, "The name is taken"),
+    (autoscalers.AutoscalerChanged, 409, "It was changed in the meantime"),
+    (autoscalers.CannotRename, 409, "Not possible"),
     (namespaces.NamespaceInUse, 409, "Not possible now"),
     (replicas.ReplicaNotRunning, 409, "Not possible now"),
     (joining.TokenUseless, 403, "Not allowed"),

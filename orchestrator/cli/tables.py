@@ -66,6 +66,16 @@ COLUMNS: dict[str, list[Column]] = {
         ("PHASE", lambda row: row["status"]["phase"]),
         ("AGE", _age("created_at")),
     ],
+    "autoscalers": [
+        _NAMESPACE,
+        ("NAME", _field("name")),
+        ("REFERENCE", lambda row: f"Deployment/{row['target']}"),
+        ("TARGETS", lambda row: ", ".join(row["targets"])),
+        ("MINPODS", _field("minimum")),
+        ("MAXPODS", _field("maximum")),
+        ("REPLICAS", _field("replicas")),
+        ("AGE", _age("created_at")),
+    ],
     "replicas": [
         _NAMESPACE,
         ("NAME", _field("uid")),
@@ -109,7 +119,11 @@ COLUMNS: dict[str, list[Column]] = {
     ],
 }
 WIDE: dict[str, list[Column]] = {
-    "deployments": [("MESSAGE", lambda row: row["status"]["message"])],
+    "deployments": [
+        ("SCALED BY", lambda row: row["scaled_by"] or "manifest"),
+        ("MESSAGE", lambda row: row["status"]["message"]),
+    ],
+    "autoscalers": [("DECISION", _field("word")), ("MESSAGE", _field("message"))],
     "replicas": [
         ("ADDRESS", _field("address")),
         ("MESSAGE", lambda r: r["message"] or r["waiting"]),

@@ -33,6 +33,7 @@ class Replica(models.Model):
 
     ready = models.BooleanField(default=False)
     ready_at = models.DateTimeField(null=True)
+    readiness_changed_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=64, default="")
     message = models.TextField(default="")
     waiting = models.TextField(default="")

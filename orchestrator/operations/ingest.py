@@ -134,6 +134,7 @@ def _copy(row: Replica, status: protocol.ReplicaStatus, now: datetime) -> None:
     ready = status.ready and ReplicaPhase(row.phase).is_live
     if ready != row.ready:
         row.ready, row.ready_at = ready, now if ready else None
+        row.readiness_changed_at = now
     row.reason, row.message, row.note = status.reason[:64], status.message, status.note
     if status.restarts > row.restarts:
         _note_failures(row, status.restarts - row.restarts, now)

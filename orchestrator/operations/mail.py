@@ -12,6 +12,7 @@ from nacl.encoding import HexEncoder
 from nacl.signing import SigningKey
 
 from orchestrator.models import NodeIdentity
+from orchestrator.operations import refused_nodes
 from worker import envelope, identity, protocol, sealing
 from worker.envelope import CONTROL, Refusals, Refused
 
@@ -52,6 +53,7 @@ def read_report(wire: object, *, now: float) -> protocol.NodeReport | None:
         return _report(wire, now)
     except Refused as refused:
         refusals.note(refused)
+        refused_nodes.tell(_claimed(wire), refused, now=now)
         return None
 
 
@@ -76,6 +78,13 @@ def _is_answer(wire: str, key: str, now: float) -> bool:
     return True
 
 
+def _claimed(wire: object) -> str:
+    try:
+        return envelope.signer_of(wire)
+    except Refused:
+        return ""
+
+
 def _envelope(text: str) -> object:
     try:
         found: object = json.loads(text)
@@ -95,7 +104,7 @@ def _report(wire: object, now: float) -> protocol.NodeReport:
     try:
         report = protocol.from_wire(protocol.NodeReport, letter.arguments.get("report"))
     except protocol.MalformedMessage as error:
-        raise Refused("malformed", f"a report of node {node}: {error}") from error
+        raise Refused.of(error, f"a report of node {node}") from error
     if report.node != node:
         raise Refused("forged", f"node {node} signed a report in the name of {report.node}")
     return report

@@ -118,7 +118,9 @@ def _snapshot(
     return Snapshot(
         now=now,
         deployment=str(deployment),
-        spec=manifests.spec_of(manifests.with_defaults(deployment.manifest)),
+        spec=manifests.spec_of(
+            manifests.with_defaults(deployment.manifest), replicas=deployment.replicas
+        ),
         current=deployment.revision,
         deleting=deployment.deleting,
         rollout=rollout_of(deployment),
