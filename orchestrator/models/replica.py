@@ -17,7 +17,8 @@ class Replica(models.Model):
     failed, in seconds since 1970, `failed_at` the last of them. `replaces` is the uid of the one it
     was started instead of, `origin` says so, and `moves` how often in a row that was because it
     kept failing. One that `lingers` has ended, but its node still runs its container.
-    (`report_boot`, `report_sequence`) is the latest report that spoke about it; older ones change nothing.
+    (`report_boot`, `report_sequence`) is the latest report that spoke about it; older ones change
+    nothing.
     """
 
     uid = models.CharField(max_length=32, unique=True)
