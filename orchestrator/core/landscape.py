@@ -60,8 +60,8 @@ class Landscape:
         self._moved.add(view.uid)
         self._carry(source, view, -1)
         self._carry(target, view, 1)
-        nodes = tuple(self.nodes.values())
         for name, item in self.snapshots.items():
+            nodes = tuple(self._as_now(node) for node in item.nodes)
             neighbours = item.neighbours
             if name != deployment and _namespace(item) == _namespace(moved):
                 neighbours = _with_one_moved(neighbours, current(moved), source, target)
@@ -71,6 +71,13 @@ class Landscape:
             self.snapshots[deployment],
             replicas=tuple(there if item.uid == view.uid else item for item in moved.replicas),
         )
+
+    def _as_now(self, node: NodeView) -> NodeView:
+        """Return the node with what it carries now; what it has seen is of one deployment."""
+        now = self.nodes[node.name]
+        if node.replicas == now.replicas and node.reserved == now.reserved:
+            return node
+        return replace(node, reserved=now.reserved, replicas=now.replicas)
 
     def _carry(self, name: str, view: ReplicaView, number: int) -> None:
         node = self.nodes[name]

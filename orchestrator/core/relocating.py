@@ -65,7 +65,7 @@ def objections(snapshot: Snapshot, view: ReplicaView, target: str) -> tuple[Obje
     (revision,) = [item for item in snapshot.revisions if item.number == view.revision]
     others = tuple(item for item in snapshot.replicas if item is not view)
     alone = replace(snapshot, replicas=others)
-    if any(item.node == target and rescheduling.recent(item, snapshot) for item in others):
+    if any(node.failures for node in snapshot.nodes if node.name == target):
         return (_FAILED_THERE,)
     return Placer(snapshot).objections(target, revision) or Placer(alone).objections(
         target, revision

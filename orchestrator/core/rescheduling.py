@@ -39,7 +39,7 @@ def noted(
 def is_failing(view: ReplicaView, snapshot: Snapshot) -> bool:
     """Tell whether a replica has failed so often lately that it would be better off elsewhere."""
     policy = snapshot.rescheduling
-    return 0 < policy.failures <= len(recent(view, snapshot))
+    return 0 < policy.failures <= len(_recent(view, snapshot))
 
 
 def with_failing(snapshot: Snapshot, census: Census) -> Census:
@@ -59,8 +59,7 @@ def next_move(view: ReplicaView, policy: ReschedulePolicy) -> datetime:
     return view.created_at + policy.stay(view.moves)
 
 
-def recent(view: ReplicaView, snapshot: Snapshot) -> list[datetime]:
-    """Return the failures of a replica that count."""
+def _recent(view: ReplicaView, snapshot: Snapshot) -> list[datetime]:
     since = snapshot.now - snapshot.rescheduling.within
     return [at for at in view.failures if at > since]
 
@@ -71,7 +70,7 @@ def _may_be_moved(view: ReplicaView, snapshot: Snapshot, census: Census) -> bool
         return False
     (revision,) = [item for item in snapshot.revisions if item.number == view.revision]
     return revision.completed or any(
-        other.uid in census.available and other.node != view.node and not recent(other, snapshot)
+        other.uid in census.available and other.node != view.node and not _recent(other, snapshot)
         for other in census.live[view.revision]
     )
 

@@ -16,7 +16,8 @@ class Replica(models.Model):
     free for it, the larger of both while a change is on its way. `failures` are the latest times it
     failed, in seconds since 1970, `failed_at` the last of them. `replaces` is the uid of the one it
     was started instead of, `origin` says so, and `moves` how often in a row that was because it
-    kept failing. A withdrawn one is so since `withdrawn_at`, for the reason `withdrawn_for`.
+    kept failing. A withdrawn one is so since `withdrawn_at`, for the reason `withdrawn_for`. One
+    that `lingers` has ended, but its node still runs its container.
     (`report_boot`, `report_sequence`) is the latest report that spoke about it; older ones change
     nothing.
     """
@@ -30,6 +31,7 @@ class Replica(models.Model):
     )
     epoch = models.PositiveIntegerField(default=1)
     phase = models.CharField(max_length=16, default=ReplicaPhase.PENDING)
+    lingers = models.BooleanField(default=False)
 
     ready = models.BooleanField(default=False)
     ready_at = models.DateTimeField(null=True)

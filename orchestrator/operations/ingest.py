@@ -66,6 +66,7 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
             result.stale = True
             return result
         known = _locked_rows(report.replicas)
+        inventory.adopt(node, report, known)
         report = _about_itself(report, known)
         written: list[Event] = []
         for status in report.replicas:
@@ -126,7 +127,9 @@ def _take(
     place = (row.address, row.ports)
     was_gone = ReplicaPhase(row.phase).is_gone
     _copy(row, status, now)
-    result.freed |= ReplicaPhase(row.phase).is_gone and not was_gone
+    has_ended = status.phase is protocol.NodePhase.STOPPED
+    result.freed |= ReplicaPhase(row.phase).is_gone and (not was_gone or row.lingers)
+    row.lingers = row.lingers and not has_ended
     row.report_boot, row.report_sequence = report.boot, report.sequence
     row.save()
     after = (row.phase, row.ready, row.reason, row.restarts)

@@ -18,12 +18,28 @@ from worker import protocol
 _CONFIRMED = (JobState.ACCEPTED, JobState.DONE)
 
 
+def adopt(node: Node, report: protocol.NodeReport, known: Mapping[str, Replica]) -> None:
+    """Give the node back what was written off with it and still runs there, so that it is stopped.
+
+    Whoever forgot the node had said that nothing of it runs any more.
+    """
+    for status in report.replicas if report.full else ():
+        replica = known.get(status.uid)
+        if replica is None or status.phase is protocol.NodePhase.STOPPED:
+            continue
+        if replica.node_id is None and ReplicaPhase(replica.phase) is ReplicaPhase.LOST:
+            replica.node = node
+            replica.save(update_fields=["node"])
+
+
 def compare(
     node: Node, report: protocol.NodeReport, known: Mapping[str, Replica], *, now: datetime
 ) -> None:
     """Queue jobs for every difference; they leave with the next dispatch."""
     _renew_forgotten(node, {status.uid for status in report.replicas}, now)
     running = [s for s in report.replicas if s.phase is not protocol.NodePhase.STOPPED]
+    lingering = Replica.objects.filter(node=node, lingers=True)
+    lingering.exclude(uid__in=[status.uid for status in running]).update(lingers=False)
     _stop_leftovers([known[s.uid] for s in running if s.uid in known], now)
     _show_strangers(node, sorted(str(s.uid) for s in running if s.uid not in known), now)
 
@@ -45,7 +61,12 @@ def _renew_forgotten(node: Node, reported: set[protocol.ReplicaUid], now: dateti
 def _stop_leftovers(rows: list[Replica], now: datetime) -> None:
     """Stop what still runs although the database says it is gone or on its way out."""
     for replica in rows:
-        if ReplicaPhase(replica.phase).is_gone and not _is_being_stopped(replica):
+        if not ReplicaPhase(replica.phase).is_gone:
+            continue
+        if not replica.lingers:
+            replica.lingers = True
+            replica.save(update_fields=["lingers"])
+        if not _is_being_stopped(replica):
             message = f"replica {replica.uid} still runs on {replica.node_id} after its end"
             event = events.about_replica(
                 replica, reason="Leftover", message=message, now=now, severity="warning"

@@ -17,8 +17,9 @@ from django.conf import settings
 from django.db import transaction
 
 from orchestrator.core.lifecycle import NodeState
+from orchestrator.core.wording import duration
 from orchestrator.models import JoinToken, Node, NodeIdentity
-from orchestrator.operations import announce, broker_users, events, mail
+from orchestrator.operations import announce, broker_users, events, liveness, mail
 from orchestrator.operations.events import Act, Change
 from worker import identity, protocol
 from worker.identity import Identity, Keys, NoIdentity
@@ -114,10 +115,7 @@ def join(token: str, machine: Machine, *, now: datetime) -> Welcome:
         _check(machine)
         node = Node.objects.filter(name=machine.name).first()
         if node is not None and node.state not in _AWAY:
-            raise NameTaken(
-                f"a node named {machine.name} is there and answers; choose another with --name, "
-                "or end that one and wait until it is seen to be silent"
-            )
+            raise NameTaken(_taken(node, row, now))
         login = broker_users.make(machine.name, machine.host)
         _save(machine.name, (machine.check_key, machine.seal_key), login.digest, now)
         events.about_node(
@@ -190,6 +188,18 @@ def _spend(token: str, name: str, now: datetime) -> JoinToken:
             "make another"
         )
     return row
+
+
+def _taken(node: Node, token: JoinToken, now: datetime) -> str:
+    """Return what to do when the name is that of a node which is heard."""
+    silence = liveness.timing().stretched(Node.objects.count()).suspect
+    seconds = max(0, round((now - node.seen_at).total_seconds()))
+    return (
+        f"a node named {node.name} is there and was heard {seconds} s ago; if it is another "
+        "machine, choose another name with --name; if it is this one, set up anew, end its former "
+        f"worker, wait {duration(silence)} and run this again: "
+        f"the token stays good until {token.expires_at:%H:%M:%S} UTC"
+    )
 
 
 def _check(machine: Machine) -> None:

@@ -101,6 +101,28 @@ def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapsh
     return found
 
 
+def with_failures(
+    deployments: Sequence[Deployment], found: Sequence[Snapshot], *, now: datetime
+) -> list[Snapshot]:
+    """Return the snapshots of deployments with how often each has failed on each node lately."""
+    lately = Replica.objects.filter(failed_at__gt=now - FAILURES_COUNT_FOR).exclude(node=None)
+    groups = lately.order_by().values_list("deployment_id", "node_id").annotate(Count("pk"))
+    failures = {(deployment, node): number for deployment, node, number in groups}
+    failing = {deployment for deployment, _ in failures}
+    return [
+        snapshot
+        if row.pk not in failing
+        else replace(
+            snapshot,
+            nodes=tuple(
+                replace(node, failures=failures.get((row.pk, node.name), 0))
+                for node in snapshot.nodes
+            ),
+        )
+        for row, snapshot in zip(deployments, found, strict=True)
+    ]
+
+
 def _snapshot(
     deployment: Deployment,
     revisions: tuple[RevisionView, ...],
@@ -250,8 +272,12 @@ def _history(
 
 
 def _nodes(history: Mapping[str, _History]) -> tuple[NodeView, ...]:
-    """Return every node with what it carries of all deployments."""
-    placed = Replica.objects.exclude(phase__in=GONE_PHASES).exclude(node=None).order_by()
+    """Return every node with what it carries of all deployments: also what is still to be stopped.
+
+    That may be a replica that was given up with its node, which has come back.
+    """
+    there = Replica.objects.filter(~Q(phase__in=GONE_PHASES) | Q(lingers=True))
+    placed = there.exclude(node=None).order_by()
     sums = placed.values("node_id").annotate(
         replicas=Count("pk"), cpu=Sum("cpu_millis_requested"), memory=Sum("memory_bytes_requested")
     )

@@ -108,7 +108,8 @@ def test_a_name_is_taken_while_its_node_is_heard(token: str, state: NodeState, t
     Node.objects.create(name="n2", state=state, joined_at=timezone.now(), seen_at=timezone.now())
 
     if taken:
-        with pytest.raises(NameTaken, match="a node named n2 is there"):
+        sentence = r"n2 is there and was heard 0 s ago.*--name.*wait 15 seconds.*good until \d\d:"
+        with pytest.raises(NameTaken, match=sentence):
             join(token)
     assert join(token, a_machine("n3" if taken else "n2"))
 

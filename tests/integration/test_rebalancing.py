@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from orchestrator.models import Deployment, Event, Node, Rebalance, RebalanceMove, Replica
@@ -189,8 +190,17 @@ def test_the_proposal_takes_as_many_queries_for_many_deployments(
     apply(api, "\n---\n".join(manifest(name=f"w-{n}", replicas=1) for n in range(8)))
     nodes.settle()
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         rebalances.propose(now=nodes.now)
+
+
+def test_a_node_where_it_failed_lately_is_left_alone(nodes: Nodes, api: APIClient):
+    gone = Replica.objects.all()[0]
+    gone.pk, gone.uid, gone.phase, gone.node_id = None, "gone", "stopped", "n2"
+    gone.failed_at = timezone.now()
+    gone.save()
+
+    assert {move["to_node"] for move in api.get(PLAN).json()["moves"]} == {"n3"}
 
 
 def test_old_ones_are_forgotten(nodes: Nodes):

@@ -20,7 +20,6 @@ from orchestrator.core.snapshot import NeighbourView
 from orchestrator.core.spec import NOTHING
 from tests.factories import (
     HOUR_AGO,
-    NOW,
     a_node,
     a_policy,
     a_replica,
@@ -241,10 +240,10 @@ def test_who_is_not_at_rest_takes_no_part_and_it_is_said(change, why):
 
 
 def test_nothing_goes_to_where_it_failed_lately():
-    beside = on("aaab", nodes="ab")
-    failed = replace(beside.replicas[3], failures=(NOW - timedelta(minutes=1),))
+    beside = on("aaa", name="default/api", nodes="abc")
+    web = with_nodes(on("aaa", nodes="abc"), b={"failures": 1})
 
-    assert moved(replace(beside, replicas=(*beside.replicas[:3], failed))) == []
+    assert moved(web, beside) == ["ab", "ac", "ac"]
 
 
 def test_there_is_a_limit_and_it_is_said():
