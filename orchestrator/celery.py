@@ -18,6 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 CONTROL_QUEUE = "control"
 SWEEP_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
+ROLL_UP_SECONDS = 60.0
 
 app = Celery("kijabi", include=["orchestrator.tasks"])
 app.conf.update(
@@ -61,6 +62,7 @@ app.conf.update(
     timezone="UTC",
     beat_schedule={
         "sweep": {"task": "orchestrator.sweep", "schedule": SWEEP_SECONDS},
+        "roll-up": {"task": "orchestrator.roll_up", "schedule": ROLL_UP_SECONDS},
         "prune": {"task": "orchestrator.prune", "schedule": PRUNE_SECONDS},
     },
     # The schedule is fixed in code, so there is nothing to persist between runs.

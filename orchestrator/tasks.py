@@ -23,6 +23,7 @@ from orchestrator.operations import (
     ingest,
     liveness,
     mail,
+    measurements,
     reconcile,
     sweep,
 )
@@ -92,6 +93,21 @@ def ingest_report(*, envelope: object = None, **_newer: object) -> None:
     result = ingest.ingest(report, now=now)
     for deployment_id in sorted(result.deployments):
         _reconcile(deployment_id)
+
+
+@app.task(name=protocol.METRICS_TASK)
+def ingest_metrics(*, envelope: object = None, **_newer: object) -> None:
+    """Keep what a node measured."""
+    now = timezone.now()
+    report = mail.read_metrics(envelope, now=now.timestamp())
+    if report is not None:
+        measurements.take(report, now=now)
+
+
+@app.task(name="orchestrator.roll_up")
+def roll_up_metrics(**_newer: object) -> None:
+    """Thin out what was measured a while ago, and forget what is older than a day."""
+    measurements.roll_up(now=timezone.now())
 
 
 @app.task(name="orchestrator.sweep")

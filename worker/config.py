@@ -27,6 +27,7 @@ class WorkerConfig:
     redis_url: str = DEFAULT_BROKER
     start_threads: int = 8
     report_seconds: float = 10.0
+    metrics_seconds: float = 5.0
 
     @property
     def state_dir(self) -> Path:
@@ -59,6 +60,7 @@ class WorkerConfig:
             redis_url=identity.broker if identity else DEFAULT_BROKER,
             start_threads=int(_number(env, "KIJABI_START_THREADS", 8, least=1)),
             report_seconds=_number(env, "KIJABI_REPORT_SECONDS", 10, least=0.1),
+            metrics_seconds=_number(env, "KIJABI_METRICS_SECONDS", 5, least=1),
         )
 
 
