@@ -1,7 +1,7 @@
 """Read models to words, colours and shapes: pure functions, one verdict for each thing.
 
-A tone is one of `ok`, `progress`, `warn`, `bad`, `idle`, `pause`; each has a colour, and a shape of
-its own for whoever does not see the colour.
+A tone is one of `ok`, `progress`, `warn`, `bad`, `idle`, `pause`, `person`; each has a colour, and
+a shape of its own for whoever does not see the colour.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def of_event(record: EventRecord) -> Look:
     if record.severity == "warning":
         return Look(tone="warn", words=_("Warning"))
     if record.actor != SYSTEM and not record.actor.startswith("node "):
-        return Look(tone="pause", words=_("By a person"))
+        return Look(tone="person", words=_("By a person"))
     if record.reason in {"RolloutComplete", "Running", "Ready", "NodeReady", "NodeJoined"}:
         return Look(tone="ok", words=_("Done"))
     return Look(tone="idle", words=_("Noted"))

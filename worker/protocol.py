@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
-from worker.wire import SEALED, VERSION, MalformedMessage, from_wire, to_wire
+from worker.wire import SEALED, VERSION, MalformedMessage, NewerVersion, from_wire, to_wire
 
 # Passed on, so that a message and its form on the wire come from one place.
-__all__ = ["SEALED", "VERSION", "MalformedMessage", "from_wire", "to_wire"]
+__all__ = ["SEALED", "VERSION", "MalformedMessage", "NewerVersion", "from_wire", "to_wire"]
 
 ReplicaUid = NewType("ReplicaUid", str)
 JobUid = NewType("JobUid", str)
@@ -295,9 +295,13 @@ class ReplicaStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """What a node is and can run."""
+    """What a node is and can run.
+
+    `taints` (key, value, effect) are those it begins with; later they are people's to change.
+    """
 
     labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[tuple[str, str, str], ...] = ()
     runtimes: tuple[str, ...] = ()
     cpu_millis: int = 0
     memory_bytes: int = 0

@@ -25,6 +25,10 @@ class MalformedMessage(ValueError):
     """A message that does not have the shape this version understands."""
 
 
+class NewerVersion(MalformedMessage):
+    """A message of a protocol that only a newer release understands."""
+
+
 Message = TypeVar("Message")
 
 
@@ -52,7 +56,7 @@ def from_wire(kind: type[Message], wire: object) -> Message:
     if "version" in _hints(typing.cast(typing.Hashable, kind)) and (
         not isinstance(version, int) or version > VERSION
     ):
-        raise MalformedMessage(
+        raise NewerVersion(
             f"{kind.__name__}: it speaks protocol version {version!r}, and this release "
             f"understands no more than {VERSION}; upgrade this side first"
         )

@@ -9,7 +9,16 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import autoscaling, draining, executing, marking, tables, waiting
+from orchestrator.cli import (
+    autoscaling,
+    draining,
+    executing,
+    joining,
+    marking,
+    tables,
+    waiting,
+    yaml_form,
+)
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
@@ -79,8 +88,11 @@ def get(client: Client, options: argparse.Namespace) -> int:
         return 0
     rows = _rows(client, kind, options)
     if options.output in {"json", "yaml"}:
-        # JSON is YAML, too; only manifests have a YAML form of their own.
-        _print(json.dumps(rows[0] if options.name else rows, indent=2, ensure_ascii=False))
+        shown = rows[0] if options.name else rows
+        is_yaml = options.output == "yaml"
+        _print(
+            yaml_form.dump(shown) if is_yaml else json.dumps(shown, indent=2, ensure_ascii=False)
+        )
         return 0
     if not rows:
         sys.stderr.write(f"No {kind} found.\n")
@@ -182,6 +194,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "uncordon": cordon,
     "drain": draining.drain,
     "forget": forget,
+    "join-token": joining.token,
     "label": marking.label,
     "taint": marking.taint,
 }
@@ -210,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
+    joining.add_options(made["join-token"])
     marking.add_options(made["label"], made["taint"])
     autoscaling.add_options(made["autoscale"])
     for name in ("logs", "retry", "cordon", "uncordon", "forget"):

@@ -14,6 +14,7 @@ usage: python3 manage.py COMMAND [OPTIONS]
   up          start everything here: broker, web, control worker, one node
   down        end it, and stop the containers it runs on this machine
   node        add a node worker to the control plane on this machine
+  node token  print the command that makes another machine a node of this control plane
   node join   URL --token TOKEN: make this machine a node of a control plane elsewhere
 
   apply       make everything in a manifest so:  apply -f FILE|- [--wait] [--dry-run]

@@ -261,13 +261,15 @@ def lock(namespace: str, name: str) -> Deployment:
 def save_manifest(manifest: Manifest, change: Change) -> Saved:
     """Create or change one deployment so that it is as written (apply), in a transaction."""
     found = _find(manifest.namespace, manifest.name)
-    before = found.manifest if found is not None else None
     if found is None:
         row, action = _create(manifest, change, "apply"), "created"
+        diff = manifests.diff_lines(None, manifest.written)
     else:
         row = found
         kept = manifests.keeping_restart(found.manifest, manifest.written)
         manifest = manifest if kept is manifest.written else from_object(kept)
+        # With defaults on both sides: one that is written out, or no longer, is no change.
+        diff = manifests.diff_lines(manifests.with_defaults(found.manifest), manifest.full)
         action = "configured" if _save(found, manifest, change, "apply") else "unchanged"
     return Saved(
         kind="Deployment",
@@ -275,7 +277,7 @@ def save_manifest(manifest: Manifest, change: Change) -> Saved:
         name=row.name,
         action=action,
         generation=row.generation,
-        diff=manifests.diff_lines(before, manifest.written),
+        diff=diff,
         note=replica_counts.note(row, manifest.written),
     )
 
@@ -329,7 +331,7 @@ def _rewrite(
 
 
 def _save(deployment: Deployment, manifest: Manifest, change: Change, verb: str) -> bool:
-    """Make the locked row say what the manifest says; return whether anything changed."""
+    """Make the locked row say what the manifest says; return whether it wants anything else."""
     if deployment.deleting:
         raise DeploymentBusy(f"{deployment} is being deleted; wait until it is gone")
     if (manifest.namespace, manifest.name) != (deployment.namespace_id, deployment.name):
@@ -341,7 +343,7 @@ def _save(deployment: Deployment, manifest: Manifest, change: Change, verb: str)
     if manifest.full == before:
         # A default written out is no change to what runs, but it is what the user reads back.
         deployment.save(update_fields=["manifest"])
-        return True
+        return False
     spec = manifests.spec_of(manifest.full)
     resumed = deployment.paused and not spec.paused
     was = _facts(deployment)

@@ -13,6 +13,7 @@ from nacl.encoding import HexEncoder
 from nacl.signing import SigningKey
 
 from orchestrator.models import NodeIdentity
+from orchestrator.operations import refused_nodes
 from worker import envelope, identity, protocol, sealing
 from worker.envelope import CONTROL, Refusals, Refused
 
@@ -63,6 +64,7 @@ def _read(kind: type[AnyReport], task: str, wire: object, now: float) -> AnyRepo
         return _report(kind, task, wire, now)
     except Refused as refused:
         refusals.note(refused)
+        refused_nodes.tell(_claimed(wire), refused, now=now)
         return None
 
 
@@ -87,6 +89,13 @@ def _is_answer(wire: str, key: str, now: float) -> bool:
     return True
 
 
+def _claimed(wire: object) -> str:
+    try:
+        return envelope.signer_of(wire)
+    except Refused:
+        return ""
+
+
 def _envelope(text: str) -> object:
     try:
         found: object = json.loads(text)
@@ -106,7 +115,7 @@ def _report(kind: type[AnyReport], task: str, wire: object, now: float) -> AnyRe
     try:
         report = protocol.from_wire(kind, letter.arguments.get("report"))
     except protocol.MalformedMessage as error:
-        raise Refused("malformed", f"a report of node {node}: {error}") from error
+        raise Refused.of(error, f"a report of node {node}") from error
     if report.node != node:
         raise Refused("forged", f"node {node} signed a report in the name of {report.node}")
     return report

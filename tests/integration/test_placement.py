@@ -29,11 +29,18 @@ APART = """
 _sequence = iter(range(1, 10_000))
 
 
-def report(node: str, *statuses: protocol.ReplicaStatus, memory: int = 256) -> ingest.Ingested:
+def report(
+    node: str,
+    *statuses: protocol.ReplicaStatus,
+    memory: int = 256,
+    taints: tuple[tuple[str, str, str], ...] = (),
+) -> ingest.Ingested:
     facts = protocol.NodeFacts(
         runtimes=("in-memory",),
         memory_bytes=memory * MIB,
         labels=(("kubernetes.io/hostname", node),),
+        taints=taints,
+        release="0.1.0",
     )
     message = protocol.NodeReport(
         node=node, boot=1, sequence=next(_sequence), sent_at=0.0, replicas=statuses, facts=facts

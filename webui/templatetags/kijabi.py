@@ -24,6 +24,7 @@ ICONS = {
     "bad": "i-bad",
     "idle": "i-old",
     "pause": "i-pause",
+    "person": "i-person",
 }
 
 for _name in (

@@ -50,6 +50,18 @@ def test_a_dry_run_tells_the_difference_and_leaves_nothing(api: APIClient):
     assert Event.objects.filter(reason="Changed").count() == 0
 
 
+def test_defaults_written_out_are_no_difference(api: APIClient):
+    apply(api, manifest(replicas=3))
+    full = api.get(f"{WEB}manifest/?format=yaml")
+
+    read_back = apply(api, full.content.decode()).json()["results"][0]
+    as_before = apply(api, manifest(replicas=4)).json()["results"][0]
+
+    assert (read_back["action"], read_back["diff"]) == ("unchanged", "")
+    changed = [line for line in as_before["diff"].splitlines() if line[0] in "+-"]
+    assert changed == ["--- before", "+++ after", "-  replicas: 3", "+  replicas: 4"]
+
+
 def test_nothing_is_applied_when_one_document_is_wrong(api: APIClient):
     text = manifest(name="good") + "---\n" + manifest(name="bad").replace("image:", "imagee:")
 
