@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from orchestrator.celery import app
 from orchestrator.operations import (
+    autoscaling,
     broker_users,
     dispatch,
     ingest,
@@ -49,6 +50,7 @@ class _Rotation:
 
 
 _sweeping = threading.Lock()
+_autoscaling = threading.Lock()
 _swept = _Rotation()
 
 
@@ -108,6 +110,17 @@ def ingest_metrics(*, envelope: object = None, **_newer: object) -> None:
 def roll_up_metrics(**_newer: object) -> None:
     """Thin out what was measured a while ago, and forget what is older than a day."""
     measurements.roll_up(now=timezone.now())
+
+
+@app.task(name="orchestrator.autoscale")
+def evaluate_autoscalers(**_newer: object) -> None:
+    """Let every autoscaler look and decide; one look at a time."""
+    if not _autoscaling.acquire(blocking=False):
+        return
+    try:
+        autoscaling.run(now=timezone.now())
+    finally:
+        _autoscaling.release()
 
 
 @app.task(name="orchestrator.sweep")

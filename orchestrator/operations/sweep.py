@@ -20,7 +20,7 @@ from orchestrator.models import (
     Job,
     Replica,
 )
-from orchestrator.operations import logins
+from orchestrator.operations import autoscaling, logins
 
 EVENTS_KEPT = timedelta(days=30)
 JOBS_KEPT = timedelta(days=7)
@@ -42,6 +42,7 @@ def prune(*, now: datetime) -> int:
     rows += finished.filter(finished_at__lt=now - JOBS_KEPT).delete()[0]
     rows += IdempotentAnswer.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()[0]
     rows += logins.forget_old(now=now)
+    rows += autoscaling.prune(now=now)
     rows += Session.objects.filter(expire_date__lt=now).delete()[0]
     for pk in Deployment.objects.values_list("pk", flat=True):
         rows += _prune_replicas(pk)
