@@ -26,6 +26,7 @@ from orchestrator.operations import (
     mail,
     measurements,
     reconcile,
+    statistics,
     sweep,
 )
 from worker import protocol
@@ -133,6 +134,7 @@ def sweep_unsettled(**_newer: object) -> None:
         _restore_logins()
         dispatch.resend_unconfirmed(now=now)
         _sweep_for(SWEEP_BUDGET_SECONDS)
+        statistics.flush()
     finally:
         _sweeping.release()
 
@@ -166,11 +168,14 @@ def prune(**_newer: object) -> None:
 
 def _reconcile(deployment_id: int) -> None:
     """Run a pass; one deployment that fails must not keep the others from theirs."""
+    begun = time.monotonic()
     try:
         result = reconcile.run(deployment_id, now=timezone.now())
     except Exception:
         logger.exception("The pass over deployment %s failed", deployment_id)
         return
+    if not app.conf.task_always_eager:
+        statistics.note_pass(time.monotonic() - begun, result.reasons)
     if result.outcome is reconcile.Outcome.CONFLICT:
         _nudge_in(CONFLICT_RETRY_SECONDS, deployment_id)
     elif result.wake_at is not None:

@@ -33,7 +33,10 @@ from orchestrator.manifests import autoscaler as meaning
 from orchestrator.manifests import deployment as manifests
 from orchestrator.models import Autoscaler, Deployment, MetricBlock, Replica, ScalingDecision
 
-WINDOW = timedelta(seconds=15)
+# A node that has said nothing for so long says nothing any more.
+FRESH = timedelta(seconds=30)
+# What it said in the latest seconds is averaged: one look alone is noisy.
+WINDOW = timedelta(seconds=10)
 # Requests are the gateways' to report; until one does, whoever asks for them is told so.
 SILENT: Mapping[Source, str] = {source: NO_GATEWAY for source in Source if not source.is_resource}
 _FIELDS = {Source.CPU: 0, Source.MEMORY: 1}
@@ -144,11 +147,15 @@ def _values(replicas: Sequence[Replica], now: datetime) -> dict[str, dict[Source
     nodes = {str(replica.node_id) for replica in replicas if replica.node_id}
     wanted = {replica.uid for replica in replicas}
     blocks = MetricBlock.objects.filter(
-        seconds=0, at__gt=now - WINDOW, at__lte=now, node__in=nodes
+        seconds=0, at__gt=now - FRESH, at__lte=now, node__in=nodes
     ).order_by("at")
+    told = list(blocks.values_list("node", "at", "samples"))
+    latest = {node: at for node, at, _ in told}
     found: dict[str, list[samples.Sample]] = defaultdict(list)
     told_at: dict[str, datetime] = {}
-    for at, block in blocks.values_list("at", "samples"):
+    for node, at, block in told:
+        if at <= latest[node] - WINDOW:
+            continue
         for uid, (_, sample) in samples.replicas_of(block).items():
             if uid in wanted:
                 found[uid].append(sample)
