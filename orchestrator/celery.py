@@ -18,6 +18,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 CONTROL_QUEUE = "control"
 SWEEP_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
+ROLL_UP_SECONDS = 60.0
+AUTOSCALE_SECONDS = float(os.environ.get("KIJABI_AUTOSCALE_SECONDS") or 5)
 
 app = Celery("kijabi", include=["orchestrator.tasks"])
 app.conf.update(
@@ -62,6 +64,8 @@ app.conf.update(
     timezone="UTC",
     beat_schedule={
         "sweep": {"task": "orchestrator.sweep", "schedule": SWEEP_SECONDS},
+        "autoscale": {"task": "orchestrator.autoscale", "schedule": AUTOSCALE_SECONDS},
+        "roll-up": {"task": "orchestrator.roll_up", "schedule": ROLL_UP_SECONDS},
         "prune": {"task": "orchestrator.prune", "schedule": PRUNE_SECONDS},
     },
     # The schedule is fixed in code, so there is nothing to persist between runs.

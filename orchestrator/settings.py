@@ -224,3 +224,6 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("KIJABI_LOG_LEVEL", "INFO")},
 }
+
+# Whether /metrics is answered without a token, for scrapers on a closed network.
+METRICS_OPEN = is_on("KIJABI_METRICS_OPEN")

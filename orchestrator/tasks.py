@@ -18,15 +18,18 @@ from redis.exceptions import RedisError
 
 from orchestrator.celery import app
 from orchestrator.operations import (
+    autoscaling,
     broker_users,
     dispatch,
     gateways,
     ingest,
     liveness,
     mail,
+    measurements,
     reconcile,
     route_tables,
     routing,
+    statistics,
     sweep,
 )
 from worker import protocol
@@ -51,6 +54,7 @@ class _Rotation:
 
 
 _sweeping = threading.Lock()
+_autoscaling = threading.Lock()
 _swept = _Rotation()
 
 
@@ -97,6 +101,32 @@ def ingest_report(*, envelope: object = None, **_newer: object) -> None:
         _reconcile(deployment_id)
 
 
+@app.task(name=protocol.METRICS_TASK)
+def ingest_metrics(*, envelope: object = None, **_newer: object) -> None:
+    """Keep what a node measured."""
+    now = timezone.now()
+    report = mail.read_metrics(envelope, now=now.timestamp())
+    if report is not None:
+        measurements.take(report, now=now)
+
+
+@app.task(name="orchestrator.roll_up")
+def roll_up_metrics(**_newer: object) -> None:
+    """Thin out what was measured a while ago, and forget what is older than a day."""
+    measurements.roll_up(now=timezone.now())
+
+
+@app.task(name="orchestrator.autoscale")
+def evaluate_autoscalers(**_newer: object) -> None:
+    """Let every autoscaler look and decide; one look at a time."""
+    if not _autoscaling.acquire(blocking=False):
+        return
+    try:
+        autoscaling.run(now=timezone.now())
+    finally:
+        _autoscaling.release()
+
+
 @app.task(name="orchestrator.sweep")
 def sweep_unsettled(**_newer: object) -> None:
     """Repair what lost messages left undone; one sweep at a time, and none holds others up long."""
@@ -110,6 +140,7 @@ def sweep_unsettled(**_newer: object) -> None:
         route_tables.resend_unconfirmed(now=now)
         gateways.watch(now=now)
         _sweep_for(SWEEP_BUDGET_SECONDS)
+        statistics.flush()
     finally:
         _sweeping.release()
 
@@ -140,11 +171,14 @@ def prune(**_newer: object) -> None:
 
 def _reconcile(deployment_id: int) -> None:
     """Run a pass; one deployment that fails must not keep the others from theirs."""
+    begun = time.monotonic()
     try:
         result = reconcile.run(deployment_id, now=timezone.now())
     except Exception:
         logger.exception("The pass over deployment %s failed", deployment_id)
         return
+    if not app.conf.task_always_eager:
+        statistics.note_pass(time.monotonic() - begun, result.reasons)
     if result.outcome is reconcile.Outcome.CONFLICT:
         _nudge_in(CONFLICT_RETRY_SECONDS, deployment_id)
     elif result.wake_at is not None:

@@ -84,12 +84,12 @@ class Cluster:
         self.reports: list[dict[str, object]] = []
         self.deaf = False
 
-    def _send(self, envelope: dict[str, str]) -> bool:
+    def _send(self, task: str, envelope: dict[str, str]) -> bool:
         if self.deaf:
             return False
-        self.reports.append(report_in(envelope))
-        arguments = {"envelope": envelope}
-        return transport.publish(protocol.REPORT_TASK, protocol.CONTROL_QUEUE, arguments)
+        if task == protocol.REPORT_TASK:
+            self.reports.append(report_in(envelope))
+        return transport.publish(task, protocol.CONTROL_QUEUE, {"envelope": envelope})
 
     def join(self) -> None:
         """Let the node say that it is there."""

@@ -20,6 +20,7 @@ from worker.engines import Engines
 from worker.intake import Intake
 from worker.keeper import Keeper, Lane, Surroundings
 from worker.protocol import Job, JobOutcome, NodePhase, ReplicaStatus
+from worker.running import Running
 from worker.runtimes.base import ContainerInfo, ContainerRuntime, EventKind, RuntimeFailure
 from worker.strangers import Strangers
 from worker.tombstones import Tombstones
@@ -111,6 +112,20 @@ class Agent:
                 return None
             runtime = self.engines.pin(keeper.assignment)
             return (runtime, keeper.name) if runtime is not None else None
+
+    def running(self) -> list[Running]:
+        """Return the replicas that run, as far as is known."""
+        with self._lock:
+            keepers = [k for k in self._keepers.values() if k.phase is NodePhase.RUNNING]
+        return [
+            Running(
+                uid=keeper.uid,
+                container=keeper.name,
+                runtime=keeper.assignment.runtime,
+                restarts=keeper.assignment.restarts,
+            )
+            for keeper in keepers
+        ]
 
     def start(self) -> None:
         """Begin to work: passes, and one event stream per runtime, in threads of their own."""

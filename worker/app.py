@@ -25,10 +25,11 @@ from worker.labels import Owner
 from worker.log_stream import LogStreams
 from worker.mailbox import Mailbox
 from worker.outage import Outage
-from worker.protocol import CONTROL_QUEUE, REPORT_TASK, NodeFacts, node_queue
+from worker.protocol import CONTROL_QUEUE, METRICS_TASK, REPORT_TASK, NodeFacts, node_queue
 from worker.pulse import Pulse
 from worker.reporter import Reporter
 from worker.runtimes.base import ContainerRuntime, RuntimeFailure
+from worker.sampler import Sampler
 
 logger = logging.getLogger(__name__)
 
@@ -70,16 +71,19 @@ class Node:
     commands: CommandStreams
     mailbox: Mailbox
     pulse: Pulse
+    sampler: Sampler
     latest_message_at: float = 0.0
 
     def start(self) -> None:
         """Begin to keep replicas and to report."""
         self.agent.start()
         self.reporter.start(self.agent.has_looked)
+        self.sampler.start()
 
     def close(self) -> None:
         """Stop; containers run on, commands that people run in them do not."""
         self.commands.close()
+        self.sampler.close()
         self.agent.close()
         self.reporter.close()
 
@@ -136,16 +140,17 @@ def build(
     config: WorkerConfig,
     identity: Identity,
     runtimes: Mapping[str, ContainerRuntime],
-    send: Callable[[dict[str, str]], bool],
+    send: Callable[[str, dict[str, str]], bool],
 ) -> Node:
-    """Put a node together from its parts; `send` takes signed reports."""
+    """Put a node together from its parts; `send` takes the task and the envelope of a report."""
     store = AssignmentStore(config.state_dir / "assignments.sqlite3")
     mailbox = Mailbox(identity, store, time.time)
+    boot = store.next_boot(time.time())
     reporter = Reporter(
         config.node,
-        store.next_boot(time.time()),
+        boot,
         lambda: describe(config, agent, mailbox.refusals),
-        lambda report: send(mailbox.sign_report(report)),
+        lambda report: send(REPORT_TASK, mailbox.sign_report(report)),
         full_seconds=config.report_seconds,
     )
     agent = Agent(
@@ -168,14 +173,21 @@ def build(
         commands=CommandStreams(agent, connect),
         mailbox=mailbox,
         pulse=Pulse(config.node, mailbox.sign_answer, connect),
+        sampler=Sampler(
+            config.node,
+            boot,
+            agent,
+            lambda report: send(METRICS_TASK, mailbox.sign_metrics(report)),
+            seconds=config.metrics_seconds,
+        ),
     )
 
 
-def send_report(envelope: dict[str, str]) -> bool:
+def send_report(task: str, envelope: dict[str, str]) -> bool:
     """Publish a report, straight to the control queue; return whether the broker took it."""
     try:
         app.send_task(
-            REPORT_TASK,
+            task,
             kwargs={"envelope": envelope},
             queue=Queue(CONTROL_QUEUE, no_declare=True),
             declare=[],

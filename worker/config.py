@@ -29,6 +29,7 @@ class WorkerConfig:
     redis_url: str = DEFAULT_BROKER
     start_threads: int = 8
     report_seconds: float = 10.0
+    metrics_seconds: float = 5.0
 
     @property
     def state_dir(self) -> Path:
@@ -62,6 +63,7 @@ class WorkerConfig:
             redis_url=identity.broker if identity else DEFAULT_BROKER,
             start_threads=int(_number(env, "KIJABI_START_THREADS", 8, least=1)),
             report_seconds=_number(env, "KIJABI_REPORT_SECONDS", 10, least=0.1),
+            metrics_seconds=_number(env, "KIJABI_METRICS_SECONDS", 5, least=1, most=15),
         )
 
 
@@ -79,14 +81,17 @@ def _cluster(env: Mapping[str, str], home: Path) -> str:
     return env.get("KIJABI_CLUSTER") or (home / "cluster-id").read_text().strip()
 
 
-def _number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+def _number(
+    env: Mapping[str, str], name: str, default: float, *, least: float, most: float = math.inf
+) -> float:
     text = env.get(name) or str(default)
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not least <= number < math.inf:
-        raise ValueError(f"{name} is {text!r}; write a number of at least {least:g}")
+    if not least <= number <= most or number == math.inf:
+        bound = "" if most == math.inf else f" and at most {most:g}"
+        raise ValueError(f"{name} is {text!r}; write a number of at least {least:g}{bound}")
     return number
 
 

@@ -50,6 +50,10 @@ class Mailbox:
         """Return the envelope of a report."""
         return self._sign(protocol.REPORT_TASK, {"report": report})
 
+    def sign_metrics(self, report: dict[str, object]) -> dict[str, str]:
+        """Return the envelope of a report of metrics."""
+        return self._sign(protocol.METRICS_TASK, {"report": report})
+
     def sign_answer(self, token: str) -> dict[str, str]:
         """Return the envelope of an answer to a ping."""
         return self._sign(protocol.PING_TASK, {"token": token})

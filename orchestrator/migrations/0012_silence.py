@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orchestrator', '0010_autoscaling'),
+        ('orchestrator', '0011_lingering'),
     ]
 
     operations = [

@@ -6,10 +6,11 @@ from django.db import models
 
 
 class MetricBlock(models.Model):
-    """What one node measured in the `seconds` that ended `at`, by operations/measurements.py.
+    """What one node measured, `at` when it was told; rolled-up blocks cover `seconds` until then.
 
-    (`boot`, `sequence`) is the report it came with; rolled-up blocks have none. Nodes are kept by
-    name, and replicas by uid with the deployment they belonged to: blocks outlive both.
+    `seconds` is 0 for a block as it came, with the (`boot`, `sequence`) of its report. Nodes are
+    kept by name, and replicas by uid with the deployment they belonged to: blocks outlive both.
+    `samples` has the form of core/samples.py.
     """
 
     node = models.CharField(max_length=63)

@@ -72,6 +72,7 @@ TABLE = {
     "node-uncordon": _ADMIN,
     "node-drain": _ADMIN,
     "node-forget": _ADMIN,
+    "metrics": _USUAL,
     "jobs": _USUAL,
     "events": _USUAL,
     "event": _USUAL,

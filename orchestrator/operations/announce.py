@@ -33,6 +33,11 @@ def deployment_topic(namespace: str, name: str) -> str:
     return f"deployment/{namespace}/{name}"
 
 
+def autoscaler_topic(namespace: str, name: str) -> str:
+    """Return the topic of everything about one autoscaler."""
+    return f"autoscaler/{namespace}/{name}"
+
+
 def node_topic(name: str) -> str:
     """Return the topic of everything about one node."""
     return f"node/{name}"
@@ -40,7 +45,7 @@ def node_topic(name: str) -> str:
 
 def changed(*topics: str) -> None:
     """Announce topics once the surrounding transaction is committed (at once if there is none)."""
-    if not app.conf.task_always_eager:
+    if topics and not app.conf.task_always_eager:
         transaction.on_commit(partial(_announce, topics))
 
 

@@ -277,4 +277,7 @@ def _record(row: Autoscaler, change: Change, act: Act, reason: str, message: str
         deployment=row.target,
     )
     events.done_by(change, event, act).save()
-    announce.changed(announce.deployment_topic(row.namespace_id, row.target))
+    announce.changed(
+        announce.deployment_topic(row.namespace_id, row.target),
+        announce.autoscaler_topic(row.namespace_id, row.name),
+    )

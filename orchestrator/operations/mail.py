@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from functools import cache
+from typing import TypeVar
 
 from django.conf import settings
 from nacl.encoding import HexEncoder
@@ -19,6 +20,7 @@ from worker.envelope import CONTROL, Refusals, Refused
 logger = logging.getLogger(__name__)
 
 refusals = Refusals()
+AnyReport = TypeVar("AnyReport", protocol.NodeReport, protocol.MetricsReport)
 
 
 def control_key() -> str:
@@ -57,8 +59,17 @@ def _letter(
 
 def read_report(wire: object, *, now: float) -> protocol.NodeReport | None:
     """Return the report in an envelope; None when it is not the node's own, or not for now."""
+    return _read(protocol.NodeReport, protocol.REPORT_TASK, wire, now)
+
+
+def read_metrics(wire: object, *, now: float) -> protocol.MetricsReport | None:
+    """Return the report of metrics in an envelope, under the same conditions."""
+    return _read(protocol.MetricsReport, protocol.METRICS_TASK, wire, now)
+
+
+def _read(kind: type[AnyReport], task: str, wire: object, now: float) -> AnyReport | None:
     try:
-        return _report(wire, now)
+        return _report(kind, task, wire, now)
     except Refused as refused:
         refusals.note(refused)
         refused_nodes.tell(_claimed(wire), refused, now=now)
@@ -101,16 +112,16 @@ def _envelope(text: str) -> object:
     return found
 
 
-def _report(wire: object, now: float) -> protocol.NodeReport:
+def _report(kind: type[AnyReport], task: str, wire: object, now: float) -> AnyReport:
     node = envelope.signer_of(wire)
     key = _check_key(node)
     if key is None:
         raise Refused("unknown", f"a report claims to be from {node!r}, which never joined")
     letter = envelope.open_letter(
-        wire, identity.verify_key(key), audience=CONTROL, task=protocol.REPORT_TASK, now=now
+        wire, identity.verify_key(key), audience=CONTROL, task=task, now=now
     )
     try:
-        report = protocol.from_wire(protocol.NodeReport, letter.arguments.get("report"))
+        report = protocol.from_wire(kind, letter.arguments.get("report"))
     except protocol.MalformedMessage as error:
         raise Refused.of(error, f"a report of node {node}") from error
     if report.node != node:

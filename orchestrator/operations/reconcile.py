@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from django.db import transaction
 
-from orchestrator.core.plan import Plan
+from orchestrator.core.plan import Action, Plan
 from orchestrator.core.planner import make_plan
 from orchestrator.models import Deployment
 from orchestrator.operations import advisory_locks, announce, dispatch, routing
@@ -31,10 +31,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """What one pass did; `wake_at` is when time alone calls for the next."""
+    """What one pass did, and the reason of each action.
+
+    `wake_at` is when time alone calls for the next.
+    """
 
     outcome: Outcome
     actions: int = 0
+    reasons: tuple[str, ...] = ()
     wake_at: datetime | None = None
 
 
@@ -68,7 +72,17 @@ def run(deployment_id: int, *, now: datetime) -> Pass:
         transaction.on_commit(lambda: dispatch.send(execution.jobs, now=now))
         if execution.rolled_back:
             transaction.on_commit(lambda: dispatch.nudge(deployment_id))
-    return Pass(outcome=Outcome.APPLIED, actions=len(plan.actions), wake_at=plan.wake_at)
+    return Pass(
+        outcome=Outcome.APPLIED,
+        actions=len(plan.actions),
+        reasons=tuple(_reason(action) for action in plan.actions),
+        wake_at=plan.wake_at,
+    )
+
+
+def _reason(action: Action) -> str:
+    """Return why, or for what goes without saying, what."""
+    return str(getattr(action, "reason", type(action).__name__))
 
 
 def _shown(deployment: Deployment) -> tuple[object, ...]:

@@ -56,6 +56,11 @@ def scaled(deployment: Deployment, replicas: int) -> Json:
     return manifests.with_replicas(deployment.manifest, replicas)
 
 
+def autoscale(deployment: Deployment, replicas: int) -> None:
+    """Set the number of the locked deployment to what its autoscaler calls for."""
+    deployment.autoscaled = deployment.replicas = replicas
+
+
 def take_over(deployment: Deployment, autoscaler: str) -> None:
     """Give the locked deployment's number to an autoscaler; for now it stays as it is."""
     if not deployment.scaled_by:

@@ -21,7 +21,7 @@ from orchestrator.models import (
     Rebalance,
     Replica,
 )
-from orchestrator.operations import logins, routing
+from orchestrator.operations import autoscaling, logins, routing
 
 EVENTS_KEPT = timedelta(days=30)
 JOBS_KEPT = timedelta(days=7)
@@ -45,6 +45,7 @@ def prune(*, now: datetime) -> int:
     rows += logins.forget_old(now=now)
     rows += routing.prune(now=now)
     routing.renew_everything(now=now)
+    rows += autoscaling.prune(now=now)
     rows += Session.objects.filter(expire_date__lt=now).delete()[0]
     ended = Rebalance.objects.filter(running=False)
     rows += ended.filter(ended_at__lt=now - EVENTS_KEPT).delete()[0]

@@ -22,6 +22,7 @@ from worker.runtimes.base import (
     OutputCallback,
     RuntimeEvent,
     RuntimeFailure,
+    Usage,
 )
 
 NEVER = threading.Event()
@@ -368,3 +369,38 @@ def test_a_removal_is_told(world: World, seen: list[RuntimeEvent]):
     world.runtime.remove(info.name)
 
     wait_for(lambda: RuntimeEvent(kind=EventKind.REMOVED, replica=info.replica) in seen, 2.0)
+
+
+def test_what_a_container_uses_is_counted(world: World):
+    info = world.runtime.start(world.spec(("sh", "-c", "while :; do :; done")))
+    first = wait_for(lambda: world.runtime.usages([info.name]).get(info.name))
+    if world.kind == "memory":
+        world.runtime.use(info.name, cpu_nanoseconds=10**9, memory_bytes=1 << 20)
+
+    later = wait_for(lambda: _used_more(world, info.name, first))
+
+    assert later.run == first.run
+    assert later.memory_bytes > 0
+
+
+def _used_more(world: World, name: str, before: Usage) -> Usage | None:
+    now = world.runtime.usages([name])[name]
+    return now if now.cpu_nanoseconds - before.cpu_nanoseconds > 10**8 else None
+
+
+def test_a_container_that_is_started_anew_is_counted_anew(world: World):
+    spec = world.spec()
+    name = world.runtime.start(spec).name
+    first = world.runtime.usages([name])[name]
+    world.runtime.remove(name)
+    world.runtime.start(spec)
+
+    assert world.runtime.usages([name])[name].run != first.run
+
+
+def test_what_does_not_run_is_not_counted(world: World):
+    info = world.runtime.start(world.spec(("sh", "-c", "exit 0")))
+    world.end(info, 0)
+    world.wait_until_ended(info.name)
+
+    assert world.runtime.usages([info.name, "no-such-container"]) == {}

@@ -7,12 +7,13 @@ event stream. Every call carries its own time limit. All failures are `RuntimeFa
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from worker.protocol import ContainerSpec, PullPolicy, ReplicaSpec, ReplicaUid, Resources
+from worker.runtimes.usage import Usage
 
 
 class ContainerState(StrEnum):
@@ -202,6 +203,13 @@ class ContainerRuntime(Protocol):
             RuntimeFailure: `NOT_FOUND` when the container does not run.
         """
 
+    def usages(self, names: Sequence[str]) -> Mapping[str, Usage]:
+        """Return what each of the named containers that runs has used so far (from one thread).
+
+        Raises:
+            RuntimeFailure: the engine does not answer.
+        """
+
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield events of this owner's containers until `stop`; the first one is `RESYNC`.
 
@@ -224,5 +232,6 @@ __all__ = [
     "PullPolicy",
     "RuntimeEvent",
     "RuntimeFailure",
+    "Usage",
     "ignore_output",
 ]

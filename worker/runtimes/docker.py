@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from worker.runtimes.base import (
     ProgressCallback,
     RuntimeEvent,
     RuntimeFailure,
+    Usage,
     ignore_output,
 )
 from worker.runtimes.collecting import Collector
@@ -44,6 +45,7 @@ from worker.runtimes.docker_answers import (
 )
 from worker.runtimes.docker_errors import failure_of, pull_failure
 from worker.runtimes.docker_exec import Command
+from worker.runtimes.docker_usage import DockerMeters
 from worker.runtimes.variables import variables
 
 CALL_SECONDS = 60
@@ -84,6 +86,7 @@ class DockerRuntime:
             base_url=self._url, version="1.41", timeout=CALL_SECONDS, num_pools=POOL_SIZE
         )
         self._images: dict[str, float] = {}
+        self._meters = DockerMeters(self._api)
         self._locks = [threading.Lock() for _ in range(LOCKS)]
         self._can_init = any(shutil.which(name) for name in ("docker-init", "catatonit"))
 
@@ -232,6 +235,10 @@ class DockerRuntime:
         """Run a command inside."""
         collector = Collector(timeout_seconds, take, stop)
         return Command.create(self._api, name, argv).run(collector, timeout_seconds)
+
+    def usages(self, names: Sequence[str]) -> Mapping[str, Usage]:
+        """Return what containers have used."""
+        return self._meters.read(names)
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield the engine's own events about our containers, as they happen."""

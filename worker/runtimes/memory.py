@@ -9,7 +9,7 @@ import itertools
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from worker import labels
@@ -25,9 +25,12 @@ from worker.runtimes.base import (
     ProgressCallback,
     RuntimeEvent,
     RuntimeFailure,
+    Usage,
     ignore_output,
 )
 from worker.runtimes.collecting import Collector
+
+NO_USE = Usage(run="", cpu_nanoseconds=0, memory_bytes=0)
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class _Container:
     spec: ReplicaSpec
     resources: Resources
     lines: list[LogLine] = field(default_factory=list)
+    usage: Usage = NO_USE
 
 
 class InMemoryRuntime:
@@ -207,6 +211,27 @@ class InMemoryRuntime:
                 return collector.given_up()
             time.sleep(min(patience, 0.01))
         return collector.exited(result.exit_code)
+
+    def usages(self, names: Sequence[str]) -> Mapping[str, Usage]:
+        """Return what `use` has said of each container that runs; nothing at first."""
+        self._require_engine()
+        with self._lock:
+            known = {name: self._containers[name] for name in names if name in self._containers}
+        return {
+            name: replace(one.usage, run=one.info.id)
+            for name, one in known.items()
+            if one.info.state is ContainerState.RUNNING
+        }
+
+    def use(self, name: str, *, cpu_nanoseconds: int = 0, memory_bytes: int = 0) -> None:
+        """Let a container use more cpu, and so much memory."""
+        with self._lock:
+            container = self._containers[name]
+            container.usage = replace(
+                container.usage,
+                cpu_nanoseconds=container.usage.cpu_nanoseconds + cpu_nanoseconds,
+                memory_bytes=memory_bytes,
+            )
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield what happens from now on."""

@@ -39,6 +39,7 @@ class Word(StrEnum):
     ROLLING_OUT = "FrozenByRollout"
     DISABLED = "ScalingDisabled"
     NO_METRICS = "FailedGetMetric"
+    NO_TARGET = "FailedGetScale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class Average:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one metric says.
+    """What one metric says, and what it was made of: the value of each replica in `used`.
 
     `measured` is the average over those that count. Where some lack a value or are not ready,
     `filled` is the average with `assumed_missing` and `assumed_unready` in their place (None: they
@@ -69,7 +70,7 @@ class Verdict:
     proposal: int | None = None
     measured: Average | None = None
     filled: Average | None = None
-    ready: tuple[str, ...] = ()
+    used: tuple[tuple[str, int], ...] = ()
     missing: tuple[str, ...] = ()
     unready: tuple[str, ...] = ()
     assumed_missing: int | None = None

@@ -6,6 +6,8 @@ gives fewer replicas; the same observation gives the same decision.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from orchestrator.core.autoscaling import pace
 from orchestrator.core.autoscaling.decision import Bounds, Decision, Verdict, Word
 from orchestrator.core.autoscaling.observation import Observation
@@ -30,6 +32,12 @@ def evaluate(policy: Policy, observation: Observation) -> Decision:
             observation, bounds, desired=current, word=Word.NO_METRICS, verdicts=verdicts
         )
     return _followed(policy, observation, bounds, verdicts, leader)
+
+
+def without_target(now: datetime, policy: Policy) -> Decision:
+    """Return the decision about a deployment that does not exist (yet, or any more)."""
+    bounds = Bounds(minimum=policy.minimum, maximum=policy.maximum)
+    return Decision(now=now, current=0, bounds=bounds, desired=0, word=Word.NO_TARGET)
 
 
 def _decided(

@@ -27,7 +27,7 @@ def propose(policy: Policy, metric: Metric, observation: Observation) -> Verdict
     blank = Verdict(
         metric=metric,
         outcome=Outcome.NO_METRICS,
-        ready=_uids(groups.ready),
+        used=tuple((r.uid, r.samples[metric.source].value) for r in groups.ready),
         missing=_uids(groups.missing),
         unready=_uids(groups.unready),
         failure=_failure(metric, observation, replicas, groups),
@@ -35,7 +35,7 @@ def propose(policy: Policy, metric: Metric, observation: Observation) -> Verdict
     if blank.failure:
         return blank
     requested = {r.uid: r.requested.get(metric.source, 0) for r in replicas}
-    values = {r.uid: r.samples[metric.source].value for r in groups.ready}
+    values = dict(blank.used)
     measured = _average(metric, values, requested)
     counts_unready = bool(groups.unready) and measured.ratio > 1
     if not counts_unready and not groups.missing:
@@ -75,8 +75,9 @@ def _failure(
         place = f"resources.requests.{metric.source}"
         return f"replicas request no {metric.source}, so there is no utilisation; set {place}"
     if not groups.ready:
-        waiting = count(len(groups.unready), "replica")
-        return f"no replica that counts has a value of {metric.source} yet ({waiting} not ready)"
+        unready = f" ({len(groups.unready)} not ready yet)" if groups.unready else ""
+        everyone = count(len(replicas), "replica")
+        return f"none of {everyone} has a value of {metric.source} that counts{unready}"
     return ""
 
 

@@ -24,6 +24,11 @@ _HELD = {
     Word.ROLLING_OUT: "a rollout is under way, and nothing is scaled down meanwhile",
 }
 
+_UNWATCHED = {
+    Word.NO_TARGET: "there is no such deployment",
+    Word.DISABLED: "nothing is done while 0 replicas are asked for",
+}
+
 
 def name_of(metric: Metric) -> str:
     """Return a metric's name as people say it."""
@@ -84,8 +89,8 @@ def message(decision: Decision) -> str:
 def _headline(decision: Decision) -> str:
     current, desired, bounds = decision.current, decision.desired, decision.bounds
     match decision.word:
-        case Word.DISABLED:
-            return "nothing is done while 0 replicas are asked for"
+        case Word.NO_TARGET | Word.DISABLED:
+            return _UNWATCHED[decision.word]
         case Word.ABOVE_MAXIMUM:
             return f"from {current} to {desired} replicas: the maximum is {bounds.maximum}"
         case Word.BELOW_MINIMUM:

@@ -23,6 +23,7 @@ KINDS = {
     "log-request": protocol.LogRequest,
     "command-request": protocol.CommandRequest,
     "report": protocol.NodeReport,
+    "metrics": protocol.MetricsReport,
 }
 
 

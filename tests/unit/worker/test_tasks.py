@@ -48,7 +48,7 @@ def node(
 ) -> Iterator[Node]:
     config = WorkerConfig(node="n1", cluster="c", home=tmp_path)
 
-    def send(envelope: dict[str, str]) -> bool:
+    def send(_task: str, envelope: dict[str, str]) -> bool:
         reports.append(report_in(envelope))
         return True
 
@@ -147,7 +147,7 @@ def test_a_malformed_log_request_is_dropped(node: Node, caplog: pytest.LogCaptur
 
 def test_a_node_without_a_runtime_says_what_to_do(tmp_path: Path):
     config = WorkerConfig(node="n1", cluster="c", home=tmp_path)
-    node = composition.build(config, IDENTITY, {}, lambda _report: True)
+    node = composition.build(config, IDENTITY, {}, lambda *_report: True)
 
     facts = composition.describe(config, node.agent, node.mailbox.refusals)
 

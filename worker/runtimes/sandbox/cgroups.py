@@ -10,6 +10,7 @@ from pathlib import Path
 
 from worker.protocol import Resources
 from worker.runtimes.sandbox.processes import ProcessId
+from worker.runtimes.usage import Meter
 
 ROOT = Path("/sys/fs/cgroup")
 PERIOD_MICROSECONDS = 100_000
@@ -28,6 +29,8 @@ class Cgroups:
         self._is_v2 = "memory" in _read(root / "cgroup.controllers")
         self._root = root
         self._usable = [name for name in _CONTROLLERS if self._prepare(name)]
+        # In version 1 cpu time is counted in a hierarchy that may be one of its own.
+        self._counted = ["cpuacct"] if not self._is_v2 and self._prepare("cpuacct") else []
 
     def note(self, resources: Resources | None = None) -> str:
         """Return a sentence on the limits (those asked for, or any) not enforced here, or none."""
@@ -78,6 +81,13 @@ class Cgroups:
                     return int(count)
         return 0
 
+    def meter(self, name: str, run: str) -> Meter | None:
+        """Return where a container is counted; None when it is not, or not everything."""
+        cpu, memory = self._folder_of("cpuacct", name), self._folder_of("memory", name)
+        if cpu is None or memory is None or not (cpu / "cgroup.procs").exists():
+            return None
+        return Meter(run=run, cpu=cpu, memory=memory)
+
     def remove(self, name: str) -> None:
         """Remove the groups of a container, ending whatever is still in them."""
         for folder in self._folders(name):
@@ -105,10 +115,19 @@ class Cgroups:
             return controller in _read(parent / "cgroup.subtree_control").split()
         return False
 
+    def _folder_of(self, controller: str, name: str) -> Path | None:
+        """Return the folder in which a controller counts a container."""
+        if self._is_v2:
+            kind = "cpu" if controller == "cpuacct" else controller
+            return self._root / self._group / name if kind in self._usable else None
+        known = controller in [*self._usable, *self._counted]
+        return self._root / controller / self._group / name if known else None
+
     def _folders(self, name: str) -> list[Path]:
         if self._is_v2:
             return [self._root / self._group / name] if self._usable else []
-        return [self._root / controller / self._group / name for controller in self._usable]
+        controllers = [*self._counted, *self._usable]
+        return [self._root / controller / self._group / name for controller in controllers]
 
     def _settings(self, resources: Resources) -> list[tuple[str, str]]:
         """Return what to write where; the one that may be refused comes first."""

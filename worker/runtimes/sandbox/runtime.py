@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from worker import labels
@@ -22,6 +22,7 @@ from worker.runtimes.base import (
     ProgressCallback,
     RuntimeEvent,
     RuntimeFailure,
+    Usage,
     ignore_output,
 )
 from worker.runtimes.collecting import Collector
@@ -29,6 +30,7 @@ from worker.runtimes.sandbox import bubblewrap, command, containers, execute, im
 from worker.runtimes.sandbox.cgroups import Cgroups
 from worker.runtimes.sandbox.containers import Container
 from worker.runtimes.sandbox.launch import Launch
+from worker.runtimes.sandbox.metering import SandboxMeters
 from worker.runtimes.sandbox.ports import PortBook
 from worker.runtimes.sandbox.watch import Watch
 
@@ -53,6 +55,7 @@ class SandboxRuntime:
         self._program = bubblewrap.find()
         self._is_checked = False
         self._cgroups = Cgroups(f"{owner.cluster}-{owner.node}")
+        self._meters = SandboxMeters(self._folder, self._cgroups)
         self._guard = threading.Lock()
         self._starting: set[str] = set()
         self._born: dict[str, subprocess.Popen[bytes]] = {}
@@ -186,6 +189,10 @@ class SandboxRuntime:
         )
         with _told(f"running a command in {name}"):
             return execute.run(request, Collector(timeout_seconds, take, stop))
+
+    def usages(self, names: Sequence[str]) -> Mapping[str, Usage]:
+        """Return what sandboxes have used; they share the node's network, so none of that."""
+        return self._meters.read(names)
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield deaths as the kernel tells them (pidfd), births and removals by a regular look."""

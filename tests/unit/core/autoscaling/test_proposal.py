@@ -145,7 +145,7 @@ def test_utilisation_needs_a_request():
 def test_the_cpu_of_a_start_does_not_count(replica, counts):
     verdict = propose(a_policy(), cpu(), seen((a_load("steady", 50), a_load("a", 50, **replica))))
 
-    assert ("a" in verdict.ready) is counts
+    assert ("a" in dict(verdict.used)) is counts
 
 
 def test_memory_counts_from_the_first_moment_on():
@@ -153,7 +153,7 @@ def test_memory_counts_from_the_first_moment_on():
     young = a_load("a", ready=False, readiness_changed_at=None)
     young.samples[Source.MEMORY] = sample(10)
 
-    assert propose(a_policy(metric), metric, seen((young,))).ready == ("a",)
+    assert propose(a_policy(metric), metric, seen((young,))).used == (("a", 10),)
 
 
 def test_the_surge_of_a_rollout_is_not_measured():
@@ -162,4 +162,4 @@ def test_the_surge_of_a_rollout_is_not_measured():
 
     verdict = propose(a_policy(), cpu(), observation)
 
-    assert verdict.ready == ("r0", "r1")
+    assert verdict.used == (("r0", 50), ("r1", 50))

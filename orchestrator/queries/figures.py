@@ -1,0 +1,128 @@
+"""What /metrics tells, in a fixed number of queries: sums by state, ages, latest use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min
+
+from orchestrator.core import samples
+from orchestrator.core.samples import FIELDS
+from orchestrator.models import (
+    OPEN_STATES,
+    Autoscaler,
+    Deployment,
+    Job,
+    MetricBlock,
+    Node,
+    Replica,
+)
+
+FRESH = timedelta(seconds=30)
+Name = tuple[str, str]
+Used = Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentFigures:
+    """The counts of one deployment, and what its replicas use now."""
+
+    name: Name
+    counts: Mapping[str, int]
+    phase: str
+    rollout: str
+    used: Used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFigures:
+    """How many jobs are in one state, and how old the oldest of them is."""
+
+    operation: str
+    state: str
+    number: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Everything that the database knows."""
+
+    deployments: list[DeploymentFigures]
+    jobs: list[JobFigures]
+    nodes: Mapping[str, tuple[str, Used]]
+    replicas: Mapping[str, int]
+    autoscalers: list[tuple[str, str, str, int, int]]
+
+
+def load(now: datetime) -> Figures:
+    """Return the figures of this moment (6 queries)."""
+    nodes, deployments = _used(now)
+    rows = Deployment.objects.order_by("namespace_id", "name").defer("manifest", "message")
+    states = dict(Node.objects.order_by("name").values_list("name", "state"))
+    by_phase = Replica.objects.order_by().values_list("phase").annotate(Count("pk"))
+    return Figures(
+        deployments=[_deployment(row, deployments.get(row.pk, {})) for row in rows],
+        jobs=_jobs(now),
+        nodes={name: (state, nodes.get(name, {})) for name, state in states.items()},
+        replicas=dict(by_phase),
+        autoscalers=[
+            (row.namespace_id, row.name, row.target, *_bounds(row.manifest))
+            for row in Autoscaler.objects.order_by("namespace_id", "name")
+        ],
+    )
+
+
+def _bounds(manifest: Mapping[str, Mapping[str, int]]) -> tuple[int, int]:
+    spec = manifest["spec"]
+    return spec.get("minReplicas") or 1, spec["maxReplicas"]
+
+
+def _deployment(row: Deployment, used: Used) -> DeploymentFigures:
+    return DeploymentFigures(
+        name=(row.namespace_id, row.name),
+        counts={
+            "desired": row.replicas,
+            "live": row.live_replicas,
+            "updated": row.updated_replicas,
+            "ready": row.ready_replicas,
+            "available": row.available_replicas,
+        },
+        phase=row.phase,
+        rollout=row.rollout_state,
+        used=used,
+    )
+
+
+def _jobs(now: datetime) -> list[JobFigures]:
+    rows = Job.objects.filter(state__in=OPEN_STATES).order_by()
+    counted = rows.values_list("operation", "state").annotate(Count("pk"), Min("created_at"))
+    return [
+        JobFigures(
+            operation=operation,
+            state=state,
+            number=number,
+            oldest_seconds=max(0.0, (now - begun).total_seconds()),
+        )
+        for operation, state, number, begun in counted
+    ]
+
+
+def _used(now: datetime) -> tuple[dict[str, Used], dict[int, Used]]:
+    """Return what nodes and deployments use, from the latest block of each node."""
+    latest: dict[str, samples.Block] = {}
+    rows = MetricBlock.objects.filter(seconds=0, at__gt=now - FRESH).order_by("at")
+    for node, block in rows.values_list("node", "samples"):
+        latest[node] = block
+    by_owner: dict[int, list[samples.Sample]] = {}
+    for block in latest.values():
+        for owner, sample in samples.replicas_of(block).values():
+            by_owner.setdefault(owner, []).append(sample)
+    nodes = {name: _named(samples.node_of(block)) for name, block in latest.items()}
+    return nodes, {owner: _named(samples.total(every)) for owner, every in by_owner.items()}
+
+
+def _named(sample: samples.Sample) -> Used:
+    return dict(zip(FIELDS, sample, strict=False))

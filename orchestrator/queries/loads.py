@@ -1,0 +1,214 @@
+"""What autoscalers look at: rows and measurements to `core.autoscaling` observations.
+
+A replica's value is its mean over the latest seconds; one that nobody measured lately has none.
+Replicas on lost nodes are left out, as the planner leaves them out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Min
+
+from orchestrator.core import samples
+from orchestrator.core.autoscaling.observation import (
+    NO_GATEWAY,
+    Observation,
+    Recommendation,
+    ReplicaLoad,
+    Resize,
+    Sample,
+)
+from orchestrator.core.autoscaling.policy import (
+    LONGEST_PERIOD_SECONDS,
+    LONGEST_WINDOW_SECONDS,
+    Policy,
+    Source,
+)
+from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
+from orchestrator.manifests import autoscaler as meaning
+from orchestrator.manifests import deployment as manifests
+from orchestrator.models import Autoscaler, Deployment, MetricBlock, Replica, ScalingDecision
+
+# A node that has said nothing for so long says nothing any more.
+FRESH = timedelta(seconds=30)
+# What it said in the latest seconds is averaged: one look alone is noisy.
+WINDOW = timedelta(seconds=10)
+# Requests are the gateways' to report; until one does, whoever asks for them is told so.
+SILENT: Mapping[Source, str] = {source: NO_GATEWAY for source in Source if not source.is_resource}
+_FIELDS = {Source.CPU: 0, Source.MEMORY: 1}
+_REQUESTS = {Source.CPU: "cpu_request_millis", Source.MEMORY: "memory_request_bytes"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One autoscaler and what it sees: nothing while its deployment does not exist.
+
+    `latest` is when it last came to a decision, and with which word.
+    """
+
+    pk: int
+    policy: Policy
+    deployment: int | None
+    observation: Observation | None
+    latest: tuple[datetime, str] | None
+
+
+def observe(now: datetime) -> list[Watched]:
+    """Return every autoscaler with what it sees (at most 7 queries)."""
+    rows = list(Autoscaler.objects.order_by("pk"))
+    if not rows:
+        return []
+    targets = _targets(rows)
+    past = _Past.of(rows, now)
+    replicas = _replicas([target.pk for target in targets.values()])
+    values = _values(replicas, now)
+    loads: dict[int, list[ReplicaLoad]] = defaultdict(list)
+    for replica in replicas:
+        loads[replica.deployment_id].append(_load(replica, values.get(replica.uid, {})))
+    return [_watched(row, targets.get(row.pk), past, loads, replicas, now) for row in rows]
+
+
+def _watched(
+    row: Autoscaler,
+    target: Deployment | None,
+    past: _Past,
+    loads: Mapping[int, Sequence[ReplicaLoad]],
+    replicas: Sequence[Replica],
+    now: datetime,
+) -> Watched:
+    observation = None
+    if target is not None:
+        old = (r for r in replicas if r.deployment_id == target.pk and _is_outdated(r, target))
+        observation = Observation(
+            now=now,
+            current=target.replicas,
+            replicas=tuple(loads.get(target.pk, ())),
+            rolling_out=any(old),
+            recommendations=past.recommendations(row.pk, target.replicas, now),
+            resizes=past.resizes(row.pk),
+            silent=SILENT,
+        )
+    return Watched(
+        pk=row.pk,
+        policy=meaning.policy_of(manifests.with_defaults(row.manifest)),
+        deployment=target.pk if target is not None else None,
+        observation=observation,
+        latest=past.latest.get(row.pk),
+    )
+
+
+def _targets(rows: Iterable[Autoscaler]) -> dict[int, Deployment]:
+    """Return the deployment of each autoscaler that has one."""
+    wanted = {(row.namespace_id, row.target): row.pk for row in rows}
+    found = Deployment.objects.filter(name__in={name for _, name in wanted}, deleting=False).defer(
+        "manifest", "message"
+    )
+    return {wanted[key]: row for row in found if (key := (row.namespace_id, row.name)) in wanted}
+
+
+def _replicas(deployments: Sequence[int]) -> list[Replica]:
+    rows = Replica.objects.filter(deployment__in=deployments).exclude(phase__in=GONE_PHASES)
+    rows = rows.exclude(node__state=NodeState.LOST).select_related("revision")
+    return list(
+        rows.only(
+            *("uid", "deployment_id", "node_id", "phase", "ready", "readiness_changed_at"),
+            *("started_at", "resources", "revision__number"),
+        ).order_by("pk")
+    )
+
+
+def _is_outdated(replica: Replica, target: Deployment) -> bool:
+    is_live = ReplicaPhase(replica.phase).is_live
+    return is_live and replica.revision.number != target.revision
+
+
+def _load(replica: Replica, measured: Mapping[Source, Sample]) -> ReplicaLoad:
+    phase = ReplicaPhase(replica.phase)
+    return ReplicaLoad(
+        uid=replica.uid,
+        pending=phase < ReplicaPhase.RUNNING,
+        leaving=not phase.is_live,
+        ready=replica.ready,
+        started_at=replica.started_at,
+        readiness_changed_at=replica.readiness_changed_at,
+        requested={
+            source: int(replica.resources.get(name) or 0) for source, name in _REQUESTS.items()
+        },
+        samples=measured,
+    )
+
+
+def _values(replicas: Sequence[Replica], now: datetime) -> dict[str, dict[Source, Sample]]:
+    """Return the latest values of replicas, by uid and source."""
+    nodes = {str(replica.node_id) for replica in replicas if replica.node_id}
+    wanted = {replica.uid for replica in replicas}
+    blocks = MetricBlock.objects.filter(
+        seconds=0, at__gt=now - FRESH, at__lte=now, node__in=nodes
+    ).order_by("at")
+    told = list(blocks.values_list("node", "at", "samples"))
+    latest = {node: at for node, at, _ in told}
+    found: dict[str, list[samples.Sample]] = defaultdict(list)
+    told_at: dict[str, datetime] = {}
+    for node, at, block in told:
+        if at <= latest[node] - WINDOW:
+            continue
+        for uid, (_, sample) in samples.replicas_of(block).items():
+            if uid in wanted:
+                found[uid].append(sample)
+                told_at[uid] = at
+    return {uid: _means(looks, told_at[uid]) for uid, looks in found.items()}
+
+
+def _means(looks: Sequence[samples.Sample], at: datetime) -> dict[Source, Sample]:
+    mean = samples.mean(looks)
+    return {
+        source: Sample(value=value, at=at, window=WINDOW)
+        for source, index in _FIELDS.items()
+        if (value := mean[index]) is not None
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What autoscalers decided before, by their keys."""
+
+    decided: Mapping[int, Sequence[ScalingDecision]]
+    first: Mapping[int, int]
+    latest: Mapping[int, tuple[datetime, str]]
+
+    @classmethod
+    def of(cls, rows: Iterable[Autoscaler], now: datetime) -> _Past:
+        """Load what still counts: the longest window and period there can be."""
+        longest = timedelta(seconds=max(LONGEST_WINDOW_SECONDS, LONGEST_PERIOD_SECONDS))
+        keys = [row.pk for row in rows]
+        known = ScalingDecision.objects.filter(autoscaler__in=keys, at__gt=now - longest)
+        decided: dict[int, list[ScalingDecision]] = defaultdict(list)
+        for row in known.defer("detail", "message").order_by("at", "pk"):
+            decided[row.autoscaler_id].append(row)
+        every = ScalingDecision.objects.filter(autoscaler__in=keys).order_by()
+        first = dict(every.values_list("autoscaler").annotate(Min("pk")))
+        latest = {key: (rows[-1].at, rows[-1].word) for key, rows in decided.items()}
+        return cls(decided=decided, first=first, latest=latest)
+
+    def recommendations(self, key: int, current: int, now: datetime) -> tuple[Recommendation, ...]:
+        """Return what was proposed; what there was at the beginning counts as such, too."""
+        rows = self.decided.get(key, ())
+        begun = [row for row in rows if row.pk == self.first.get(key)]
+        beginnings = [(row.at, row.current) for row in begun]
+        if key not in self.first:
+            beginnings = [(now, current)]
+        made = [(row.at, row.proposed) for row in rows if row.proposed is not None]
+        return tuple(Recommendation(at=at, replicas=n) for at, n in [*beginnings, *made])
+
+    def resizes(self, key: int) -> tuple[Resize, ...]:
+        """Return the changes of the number that it made."""
+        rows = self.decided.get(key, ())
+        return tuple(
+            Resize(at=row.at, change=row.desired - row.current)
+            for row in rows
+            if row.desired != row.current
+        )
