@@ -191,10 +191,17 @@ def _heirs(
         and view.uid not in succeeded
         and census.leaving[view.uid].reason is not Reason.DRAIN
     ]
-    gone = [item for item in open_ if item.replica not in group.kept][: group.gap]
-    kept = [item for item in open_ if item.replica in group.kept][:replacements]
-    filling = [*gone, *[None] * (group.gap - len(gone))]
-    return (*filling, *kept, *[None] * (replacements - len(kept)))
+    gone = [item for item in open_ if item.replica not in group.kept]
+    kept = [item for item in open_ if item.replica in group.kept]
+    filling = gone[: group.gap]
+    besides = [*gone[group.gap :], *kept][:replacements]
+    nobody = [None] * max(group.gap, replacements)
+    return (
+        *filling,
+        *nobody[len(filling) : group.gap],
+        *besides,
+        *nobody[len(besides) : replacements],
+    )
 
 
 def _stops(

@@ -44,8 +44,10 @@ def is_failing(view: ReplicaView, snapshot: Snapshot) -> bool:
 
 def with_failing(snapshot: Snapshot, census: Census) -> Census:
     """Return the census with the replicas that leave because they keep failing, or would."""
-    failing = [view for view in census.everyone_live if is_failing(view, snapshot)]
-    concerned = [view for view in failing if _may_be_moved(view, snapshot, census)]
+    # Also what is being stopped: where it failed until now is no better place for others.
+    failing = [view for view in snapshot.replicas if is_failing(view, snapshot)]
+    live = [view for view in census.everyone_live if view in failing]
+    concerned = [view for view in live if _may_be_moved(view, snapshot, census)]
     if not concerned:
         return census
     found = _Search(snapshot, census, failing)

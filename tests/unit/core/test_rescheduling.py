@@ -176,6 +176,24 @@ def test_the_next_pass_comes_when_it_may_move_again():
     assert "moves again after 12:03 UTC" in plan.actions[0].waiting
 
 
+def test_where_one_that_is_being_stopped_kept_failing_is_no_better_place():
+    stopping = failing("r1", slot=1, node="b", phase=ReplicaPhase.STOPPING)
+    snapshot = replace(one_failing(), replicas=(failing(), stopping))
+
+    assert acted(snapshot) == ([], [])
+
+
+def test_the_replacement_for_a_drained_one_that_fails_moves_once_and_counts_that():
+    drained = (a_node("a", draining=True, cordoned=True), a_node("b"), a_node("c"))
+    both = (a_replica("old"), failing("new", slot=1, node="b"))
+    spec = a_spec(1, policy=a_policy())
+
+    plan = make_plan(a_running_snapshot(1, spec=spec, nodes=drained, replicas=both))
+
+    (start,) = [action for action in plan.actions if isinstance(action, StartReplica)]
+    assert (start.node, start.replaces, start.moves) == ("c", "new", 1)
+
+
 @pytest.mark.parametrize(("minutes", "moves"), [(15, 2), (20, 1)], ids=["in-a-row", "begins-anew"])
 def test_how_often_it_moved_in_a_row(minutes, moves):
     since = NOW - timedelta(minutes=minutes)
