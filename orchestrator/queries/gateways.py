@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.core.lifecycle import NodeState
 from orchestrator.core.snapshot import GatewayView
-from orchestrator.models import Gateway, Routing
+from orchestrator.models import Gateway, Node, Routing
 from orchestrator.queries.rows import Rows
 
 
@@ -32,7 +33,12 @@ class GatewayRecord:
 
 def waited_for() -> tuple[GatewayView, ...]:
     """Return the gateways that route on nodes that are not lost, by node."""
-    rows = Gateway.objects.exclude(node__state=NodeState.LOST).order_by("node_id")
+    return waited_for_on(Node.objects.select_related("gateway").order_by("name"))
+
+
+def waited_for_on(nodes: Iterable[Node]) -> tuple[GatewayView, ...]:
+    """Return those of these nodes, which were read with their gateways."""
+    rows = [row.gateway for row in nodes if row.state != NodeState.LOST and hasattr(row, "gateway")]
     return tuple(
         GatewayView(node=str(row.node_id), generation=row.generation, busy=frozenset(row.busy))
         for row in rows

@@ -20,6 +20,7 @@ from orchestrator.core.lifecycle import (
 )
 from orchestrator.core.rotation import Standing
 from orchestrator.core.snapshot import (
+    GatewayView,
     MoveView,
     NeighbourView,
     NodeView,
@@ -59,7 +60,7 @@ def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime
             _with_routes(deployment.replica_set.exclude(phase__in=GONE_PHASES)),
             {revision.pk: revision.number for revision in revisions},
         ),
-        _nodes(_history(deployment, images, now)),
+        _cluster(_history(deployment, images, now)),
         _neighbours(deployment, everyone=any(v.rules.look_at_replicas for v in views)),
         now,
     )
@@ -72,7 +73,7 @@ def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapsh
     6 queries (7 while anything is rebalanced), and 2 more for each deployment with rules about who
     runs beside it.
     """
-    wanted, everywhere = list(deployments), _nodes({})
+    wanted, everywhere = list(deployments), _cluster({})
     asked = _asked(wanted)
     revisions: dict[int, list[Revision]] = defaultdict(list)
     for revision in Revision.objects.filter(deployment__in=wanted).order_by("number"):
@@ -127,7 +128,7 @@ def _snapshot(
     deployment: Deployment,
     revisions: tuple[RevisionView, ...],
     replicas: tuple[ReplicaView, ...],
-    nodes: tuple[NodeView, ...],
+    cluster: _Cluster,
     neighbours: tuple[NeighbourView, ...],
     now: datetime,
 ) -> Snapshot:
@@ -142,9 +143,9 @@ def _snapshot(
         rollout=rollout_of(deployment),
         revisions=revisions,
         replicas=replicas,
-        nodes=nodes,
+        nodes=cluster.nodes,
         neighbours=neighbours,
-        gateways=gateways.waited_for() if any(map(_is_known, replicas)) else (),
+        gateways=cluster.gateways if any(map(_is_known, replicas)) else (),
         rescheduling=_reschedule_policy(),
     )
 
@@ -271,7 +272,15 @@ def _history(
     return found
 
 
-def _nodes(history: Mapping[str, _History]) -> tuple[NodeView, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cluster:
+    """What every deployment sees of the nodes."""
+
+    nodes: tuple[NodeView, ...]
+    gateways: tuple[GatewayView, ...]
+
+
+def _cluster(history: Mapping[str, _History]) -> _Cluster:
     """Return every node with what it carries of all deployments: also what is still to be stopped.
 
     That may be a replica that was given up with its node, which has come back.
@@ -288,10 +297,12 @@ def _nodes(history: Mapping[str, _History]) -> tuple[NodeView, ...]:
         )
         for row in sums
     }
-    return tuple(
+    rows = list(Node.objects.select_related("gateway").order_by("name"))
+    views = (
         _node(node, *carried.get(node.name, (0, NOTHING)), history.get(node.name, _NO_HISTORY))
-        for node in Node.objects.order_by("name")
+        for node in rows
     )
+    return _Cluster(nodes=tuple(views), gateways=gateways.waited_for_on(rows))
 
 
 def _node(node: Node, replicas: int, reserved: Amounts, history: _History) -> NodeView:
