@@ -194,5 +194,7 @@ def _verified(envelope: object, key: VerifyKey, sender: str) -> str:
 def _read(body: str) -> Letter:
     try:
         return protocol.from_wire(Letter, json.loads(body))
+    except protocol.NewerVersion as error:
+        raise Refused("version", str(error)) from error
     except (ValueError, RecursionError) as error:
         raise Refused("malformed", str(error)) from error

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
-from worker.wire import SEALED, VERSION, MalformedMessage, from_wire, to_wire
+from worker.wire import SEALED, VERSION, MalformedMessage, NewerVersion, from_wire, to_wire
 
 # Passed on, so that a message and its form on the wire come from one place.
-__all__ = ["SEALED", "VERSION", "MalformedMessage", "from_wire", "to_wire"]
+__all__ = ["SEALED", "VERSION", "MalformedMessage", "NewerVersion", "from_wire", "to_wire"]
 
 ReplicaUid = NewType("ReplicaUid", str)
 JobUid = NewType("JobUid", str)

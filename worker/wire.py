@@ -25,6 +25,10 @@ class MalformedMessage(ValueError):
     """A message that does not have the shape this version understands."""
 
 
+class NewerVersion(MalformedMessage):
+    """A message of a protocol that only a later release speaks."""
+
+
 Message = TypeVar("Message")
 
 
@@ -44,7 +48,8 @@ def from_wire(kind: type[Message], wire: object) -> Message:
     """Read one message of the given kind from a decoded JSON object.
 
     Raises:
-        MalformedMessage: a field is missing or has the wrong type, or the version is newer.
+        NewerVersion: it says that it is of a newer version.
+        MalformedMessage: a field is missing or has the wrong type.
     """
     if not isinstance(wire, Mapping):
         raise MalformedMessage(f"{kind.__name__}: expected an object, got {type(wire).__name__}")
@@ -52,7 +57,7 @@ def from_wire(kind: type[Message], wire: object) -> Message:
     if "version" in _hints(typing.cast(typing.Hashable, kind)) and (
         not isinstance(version, int) or version > VERSION
     ):
-        raise MalformedMessage(
+        raise NewerVersion(
             f"{kind.__name__}: it speaks protocol version {version!r}, and this release "
             f"understands no more than {VERSION}; upgrade this side first"
         )

@@ -63,13 +63,17 @@ def read_report(wire: object, *, now: float) -> protocol.NodeReport | None:
         return None
 
 
-def own_answers(answers: Mapping[str, str], *, now: float) -> set[str]:
-    """Return the nodes whose answer to a ping is their own and was given lately (one query)."""
+def read_answers(answers: Mapping[str, str], *, now: float) -> dict[str, str]:
+    """Return why each node's answer to a ping is refused (one query).
+
+    That is empty for an answer that is the node's own and was given lately. Nodes that never joined
+    are left out.
+    """
     known = NodeIdentity.objects.filter(name__in=answers).values_list("name", "check_key")
-    return {node for node, key in known if _is_answer(answers[node], key, now)}
+    return {node: _objection(answers[node], key, now) for node, key in known}
 
 
-def _is_answer(wire: str, key: str, now: float) -> bool:
+def _objection(wire: str, key: str, now: float) -> str:
     try:
         envelope.open_letter(
             _envelope(wire),
@@ -80,8 +84,8 @@ def _is_answer(wire: str, key: str, now: float) -> bool:
         )
     except Refused as refused:
         refusals.note(refused)
-        return False
-    return True
+        return str(refused)
+    return ""
 
 
 def _envelope(text: str) -> object:
@@ -102,6 +106,8 @@ def _report(wire: object, now: float) -> protocol.NodeReport:
     )
     try:
         report = protocol.from_wire(protocol.NodeReport, letter.arguments.get("report"))
+    except protocol.NewerVersion as error:
+        raise Refused("version", f"a report of node {node}: {error}") from error
     except protocol.MalformedMessage as error:
         raise Refused("malformed", f"a report of node {node}: {error}") from error
     if report.node != node:

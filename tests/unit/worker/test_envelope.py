@@ -64,7 +64,7 @@ def test_a_letter_arrives_as_it_was_written():
             letter_to(NODE, protocol.START_TASK, now=NOW), "re-addressed", id="for another task"
         ),
         pytest.param(resigned(arguments=[]), "malformed", id="arguments of another shape"),
-        pytest.param(resigned(version=2), "malformed", id="a newer protocol"),
+        pytest.param(resigned(version=2), "version", id="a newer protocol"),
     ],
 )
 def test_a_letter_is_refused(wire: object, why: str):
