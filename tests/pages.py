@@ -37,6 +37,7 @@ PAGES = (
     "/replicas/{replica}/",
     "/replicas/{replica}/logs/",
     "/nodes/",
+    "/nodes/rebalance/",
     "/nodes/n1/",
     "/nodes/n1/drain/",
     "/jobs/",

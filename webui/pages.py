@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from orchestrator.operations.deployments import (
 )
 from orchestrator.operations.draining import DeadlineOutOfRange
 from orchestrator.operations.events import Change
+from orchestrator.operations.rebalancing import RebalanceRefused
 from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
 from webui import repeats
@@ -48,6 +49,7 @@ MISTAKES = (
     DeploymentExists,
     GenerationConflict,
     ManifestInvalid,
+    RebalanceRefused,
     ReplicaNotRunning,
 )
 
@@ -146,7 +148,9 @@ def sentence(error: Exception) -> str:
     return str(error.args[0]) if error.args else str(error)
 
 
-def paged(request: HttpRequest, rows: Rows[Any], size: int = PAGE_SIZE) -> Page[Any]:
+def paged(
+    request: HttpRequest, rows: Rows[Any] | Sequence[Any], size: int = PAGE_SIZE
+) -> Page[Any]:
     """Return the page of a list that the address asks for; nonsense is the first or last."""
     listed: Any = rows
     return Paginator(listed, size).get_page(request.GET.get("page"))

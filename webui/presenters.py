@@ -1,7 +1,7 @@
 """Read models to words, colours and shapes: pure functions, one verdict for each thing.
 
-A tone is one of `ok`, `progress`, `warn`, `bad`, `idle`, `pause`; each has a colour, and a shape of
-its own for whoever does not see the colour.
+A tone is one of `ok`, `progress`, `warn`, `bad`, `idle`, `pause`, `person`; each has a colour, and
+a shape of its own for whoever does not see the colour.
 """
 
 from __future__ import annotations
@@ -136,6 +136,18 @@ def of_job_state(state: str) -> Look:
     return Look(tone=tone, words=words)
 
 
+def of_move(state: str) -> Look:
+    """Return the look of a move of a rebalance."""
+    looks = {
+        "waiting": Look(tone="idle", words=_("waiting")),
+        "moving": Look(tone="progress", words=_("moving")),
+        "done": Look(tone="ok", words=_("moved")),
+        "dropped": Look(tone="warn", words=_("dropped")),
+        "cancelled": Look(tone="pause", words=_("cancelled")),
+    }
+    return looks.get(state, Look(tone="idle", words=_("proposed")))
+
+
 def verb(name: str) -> str:
     """Return the word for what is done to a deployment or replica, by a person or a job."""
     return {
@@ -155,7 +167,7 @@ def of_event(record: EventRecord) -> Look:
     if record.severity == "warning":
         return Look(tone="warn", words=_("Warning"))
     if record.actor != SYSTEM and not record.actor.startswith("node "):
-        return Look(tone="pause", words=_("By a person"))
+        return Look(tone="person", words=_("By a person"))
     if record.reason in {"RolloutComplete", "Running", "Ready", "NodeReady", "NodeJoined"}:
         return Look(tone="ok", words=_("Done"))
     return Look(tone="idle", words=_("Noted"))

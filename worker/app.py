@@ -19,6 +19,7 @@ from worker.agent import Agent
 from worker.assignments import AssignmentStore
 from worker.command_stream import CommandStreams
 from worker.config import RELEASE, WorkerConfig
+from worker.envelope import Refusals
 from worker.identity import Identity
 from worker.labels import Owner
 from worker.log_stream import LogStreams
@@ -52,6 +53,10 @@ app.conf.update(
     broker_connection_max_retries=None,
     timezone="UTC",
 )
+
+
+# How long a node goes on saying that it dropped messages.
+DROPPED_SECONDS = 120.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,7 +144,7 @@ def build(
     reporter = Reporter(
         config.node,
         store.next_boot(time.time()),
-        lambda: describe(config, agent),
+        lambda: describe(config, agent, mailbox.refusals),
         lambda report: send(mailbox.sign_report(report)),
         full_seconds=config.report_seconds,
     )
@@ -227,7 +232,7 @@ def _sandbox(config: WorkerConfig, owner: Owner) -> ContainerRuntime:
     return SandboxRuntime(owner, config.state_dir / "sandbox", hidden=config.home)
 
 
-def describe(config: WorkerConfig, agent: Agent) -> NodeFacts:
+def describe(config: WorkerConfig, agent: Agent, refusals: Refusals) -> NodeFacts:
     """Return what this node is and can run, as far as is known: nothing is asked or waited for.
 
     The reporter calls this, and an engine that hangs must not keep it from answering pings.
@@ -235,6 +240,8 @@ def describe(config: WorkerConfig, agent: Agent) -> NodeFacts:
     notes = agent.engines.notes()
     if not agent.runtimes:
         notes = ("no runtime is usable here; install Docker, or allow user namespaces",)
+    if dropped := refusals.lasting(DROPPED_SECONDS):
+        notes += (f"what the control plane sends is dropped here: {dropped}",)
     machine = platform.machine()
     labels = {
         "kubernetes.io/hostname": config.node,
@@ -244,6 +251,7 @@ def describe(config: WorkerConfig, agent: Agent) -> NodeFacts:
     }
     return NodeFacts(
         labels=tuple(sorted(labels.items())),
+        taints=config.taints,
         runtimes=agent.engines.usable(),
         cpu_millis=len(os.sched_getaffinity(0)) * 1000,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from worker.identity import Identity
 
 RELEASE = "0.1.0"
+TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule")
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 
 
@@ -24,6 +25,7 @@ class WorkerConfig:
     home: Path
     runtime: str = "auto"
     labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[tuple[str, str, str], ...] = ()
     redis_url: str = DEFAULT_BROKER
     start_threads: int = 8
     report_seconds: float = 10.0
@@ -56,6 +58,7 @@ class WorkerConfig:
             home=home,
             runtime=runtime,
             labels=_labels(env.get("KIJABI_NODE_LABELS", "")),
+            taints=_taints(env.get("KIJABI_NODE_TAINTS", "")),
             redis_url=identity.broker if identity else DEFAULT_BROKER,
             start_threads=int(_number(env, "KIJABI_START_THREADS", 8, least=1)),
             report_seconds=_number(env, "KIJABI_REPORT_SECONDS", 10, least=0.1),
@@ -85,6 +88,20 @@ def _number(env: Mapping[str, str], name: str, default: float, *, least: float) 
     if not least <= number < math.inf:
         raise ValueError(f"{name} is {text!r}; write a number of at least {least:g}")
     return number
+
+
+def _taints(text: str) -> tuple[tuple[str, str, str], ...]:
+    taints = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        mark, _, effect = item.rpartition(":")
+        key, _, value = mark.partition("=")
+        if not key or effect not in TAINT_EFFECTS:
+            raise ValueError(
+                f"KIJABI_NODE_TAINTS has {item!r}; write key=value:Effect,key:Effect "
+                f"with an effect of {' or '.join(TAINT_EFFECTS)}"
+            )
+        taints.append((key, value, effect))
+    return tuple(taints)
 
 
 def _labels(text: str) -> tuple[tuple[str, str], ...]:

@@ -32,6 +32,8 @@ LIVES_SECONDS = 600.0
 SKEW_SECONDS = 60.0
 LARGEST_BODY = 16 * 1024 * 1024
 LOG_EVERY_SECONDS = 10.0
+# What does not go away by itself: somebody has to set a clock, upgrade, or join again.
+LASTING = frozenset({"expired", "forged", "newer", "unreadable"})
 
 
 class Refused(ValueError):
@@ -40,6 +42,12 @@ class Refused(ValueError):
     def __init__(self, why: str, message: str) -> None:
         super().__init__(message)
         self.why = why
+
+    @classmethod
+    def of(cls, error: Exception, what: str = "") -> Refused:
+        """Return the refusal of what cannot be read."""
+        why = "newer" if isinstance(error, protocol.NewerVersion) else "malformed"
+        return cls(why, f"{what}: {error}" if what else str(error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +128,7 @@ def open_letter(
         raise Refused(
             "expired",
             f"a letter from {sender} was signed {now - letter.issued_at:.0f} s ago by the clocks "
-            "of the two machines; if this goes on, one of the clocks is wrong",
+            "of the two machines; if this goes on, one of the clocks is wrong: set it (NTP)",
         )
     return letter
 
@@ -165,12 +173,25 @@ class Refusals:
         self._clock = clock
         self._lock = threading.Lock()
         self._quiet_until = float("-inf")
+        self._latest: tuple[float, str] | None = None
+
+    def lasting(self, seconds: float) -> str:
+        """Return why messages were dropped in the latest seconds, if somebody has to do something.
+
+        Empty if nothing was, or nothing of that kind.
+        """
+        with self._lock:
+            if self._latest is None or self._clock() - self._latest[0] > seconds:
+                return ""
+            return self._latest[1]
 
     def note(self, refused: Refused) -> None:
         """Count one; say so at most once in a while."""
         with self._lock:
             self.counts[refused.why] += 1
             now = self._clock()
+            if refused.why in LASTING:
+                self._latest = (now, str(refused))
             if now < self._quiet_until:
                 return
             self._quiet_until = now + LOG_EVERY_SECONDS
@@ -194,7 +215,5 @@ def _verified(envelope: object, key: VerifyKey, sender: str) -> str:
 def _read(body: str) -> Letter:
     try:
         return protocol.from_wire(Letter, json.loads(body))
-    except protocol.NewerVersion as error:
-        raise Refused("version", str(error)) from error
     except (ValueError, RecursionError) as error:
-        raise Refused("malformed", str(error)) from error
+        raise Refused.of(error) from error

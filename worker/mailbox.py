@@ -76,5 +76,5 @@ class Mailbox:
             values = envelope.unseal(letter.sealed, self._sealing)
             arguments = sealing.reveal(task, letter.arguments, values)
         except protocol.MalformedMessage as error:
-            raise Refused("malformed", str(error)) from error
+            raise Refused.of(error) from error
         return envelope.with_arguments(letter, arguments)

@@ -294,9 +294,13 @@ class ReplicaStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """What a node is and can run."""
+    """What a node is and can run.
+
+    `taints` (key, value, effect) are those it begins with; later they are people's to change.
+    """
 
     labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[tuple[str, str, str], ...] = ()
     runtimes: tuple[str, ...] = ()
     cpu_millis: int = 0
     memory_bytes: int = 0

@@ -26,7 +26,7 @@ class MalformedMessage(ValueError):
 
 
 class NewerVersion(MalformedMessage):
-    """A message of a protocol that only a later release speaks."""
+    """A message of a protocol that only a newer release understands."""
 
 
 Message = TypeVar("Message")

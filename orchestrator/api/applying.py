@@ -20,7 +20,10 @@ _DRY_RUN = OpenApiParameter("dry_run", bool, description="tell what would be don
 
 
 class SavedShape(serializers.Serializer[Any]):
-    """What was done to one object; `diff` is unified, of the YAML forms."""
+    """What was done to one object; `diff` is unified, of the YAML forms.
+
+    `note` says what was not done, and why: a number of replicas that an autoscaler owns, say.
+    """
 
     kind = fields.CharField()
     namespace = fields.CharField()
@@ -28,6 +31,7 @@ class SavedShape(serializers.Serializer[Any]):
     action = fields.ChoiceField(["created", "configured", "unchanged", "deleted", "absent"])
     generation = fields.IntegerField()
     diff = fields.CharField()
+    note = fields.CharField()
 
 
 class ResultsShape(serializers.Serializer[Any]):

@@ -109,14 +109,19 @@ def words_of(request: Request, shape: type[Serializer[Any]]) -> dict[str, Any]:
 
 
 def deployment_in(namespace: str, value: dict[str, Any], name: str = "") -> Manifest:
-    """Return the manifest of a deployment sent to an address; what it names must be that.
+    """Return the manifest of a deployment sent to an address (see `manifest_in`)."""
+    return manifest_in("Deployment", namespace, value, name)
+
+
+def manifest_in(kind: str, namespace: str, value: dict[str, Any], name: str = "") -> Manifest:
+    """Return the manifest of one kind sent to an address; what it names must be that.
 
     Raises:
         ParseError: it is of something else, or of something somewhere else.
         ManifestInvalid: it is not valid.
     """
-    if value.get("kind", "Deployment") != "Deployment":
-        raise exceptions.ParseError("only manifests of kind Deployment can be sent here")
+    if value.get("kind", kind) != kind:
+        raise exceptions.ParseError(f"only manifests of kind {kind} can be sent here")
     metadata = value.get("metadata")
     if isinstance(metadata, dict):
         for key, wanted in (("namespace", namespace), ("name", name)):

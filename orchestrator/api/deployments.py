@@ -50,7 +50,11 @@ class StatusShape(serializers.Serializer[Any]):
 
 
 class DeploymentShape(serializers.Serializer[Any]):
-    """A deployment; `spec` is the manifest's with every default."""
+    """A deployment; `spec` is the manifest's with every default.
+
+    `spec.replicas` is the number in force. `scaled_by` is the autoscaler that owns it (empty: the
+    manifest does); `declared_replicas` is what the manifest says.
+    """
 
     namespace = fields.CharField()
     name = fields.CharField()
@@ -58,6 +62,8 @@ class DeploymentShape(serializers.Serializer[Any]):
     observed_generation = fields.IntegerField()
     labels = fields.DictField(child=fields.CharField())
     spec = fields.DictField()
+    scaled_by = fields.CharField()
+    declared_replicas = fields.IntegerField(source="declared", allow_null=True)
     status = StatusShape(source="*")
     paused = fields.BooleanField()
     deleting = fields.BooleanField()

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from orchestrator.api import (
     applying,
+    autoscalers,
     commands,
     deployments,
     drains,
@@ -18,6 +19,7 @@ from orchestrator.api import (
     namespaces,
     nodes,
     openapi,
+    rebalances,
     replicas,
     tokens,
     users,
@@ -36,6 +38,7 @@ def _at(address: str, view: Any, name: str) -> URLPattern:
 
 _IN = "namespaces/<str:namespace>/"
 _ONE = f"{_IN}deployments/<str:name>/"
+_SCALER = f"{_IN}autoscalers/<str:name>/"
 
 urlpatterns = [
     _at("apply/", applying.Apply, "apply"),
@@ -53,6 +56,11 @@ urlpatterns = [
     _at(f"{_ONE}revisions/", deployments.Revisions, "deployment-revisions"),
     _at(f"{_ONE}replicas/", replicas.DeploymentReplicas, "deployment-replicas"),
     _at(f"{_ONE}events/", events.DeploymentEvents, "deployment-events"),
+    _at("autoscalers/", autoscalers.Autoscalers, "autoscalers"),
+    _at(f"{_IN}autoscalers/", autoscalers.NamespaceAutoscalers, "namespace-autoscalers"),
+    _at(_SCALER, autoscalers.Autoscaler, "autoscaler"),
+    _at(f"{_SCALER}manifest/", autoscalers.Manifest, "autoscaler-manifest"),
+    _at(f"{_SCALER}decisions/", autoscalers.Decisions, "autoscaler-decisions"),
     _at("replicas/", replicas.Replicas, "replicas"),
     _at("replicas/<str:uid>/", replicas.Replica, "replica"),
     _at("replicas/<str:uid>/retry/", replicas.Retry, "replica-retry"),
@@ -61,6 +69,7 @@ urlpatterns = [
     _at("nodes/", nodes.Nodes, "nodes"),
     _at("nodes/join-tokens/", joining.JoinTokens, "join-tokens"),
     _at("nodes/join/", joining.Join, "node-join"),
+    _at("nodes/rebalance/", rebalances.Rebalance, "node-rebalance"),
     _at("nodes/<str:name>/", nodes.Node, "node"),
     _at("nodes/<str:name>/cordon/", nodes.Cordon, "node-cordon"),
     _at("nodes/<str:name>/uncordon/", nodes.Uncordon, "node-uncordon"),

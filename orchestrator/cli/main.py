@@ -5,18 +5,37 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import draining, executing, marking, tables, waiting, yaml_form
+from orchestrator.cli import (
+    autoscaling,
+    draining,
+    executing,
+    joining,
+    marking,
+    rebalancing,
+    tables,
+    waiting,
+    yaml_form,
+)
 from orchestrator.cli.client import Client, Refused
 from orchestrator.home import state_folder
 
-KINDS = ("deployments", "replicas", "nodes", "jobs", "events")
-_SINGULAR = {kind[:-1]: kind for kind in KINDS} | {"deploy": "deployments", "pods": "replicas"}
-_OF_NAMESPACE = {"deployments", "replicas", "events"}
+KINDS = ("deployments", "autoscalers", "replicas", "nodes", "jobs", "events")
+_SINGULAR = {kind[:-1]: kind for kind in KINDS} | {
+    "deploy": "deployments",
+    "pods": "replicas",
+    **dict.fromkeys(("hpa", "horizontalpodautoscaler"), "autoscalers"),
+}
+_OF_NAMESPACE = {"deployments", "autoscalers", "replicas", "events"}
 _ONE_PATH = {"replicas": "replicas/{}/", "nodes": "nodes/{}/"}
+_IN_NAMESPACE = {"deployments", "autoscalers"}
+_LABELS = {
+    "Deployment": "deployment.apps",
+    "HorizontalPodAutoscaler": "horizontalpodautoscaler.autoscaling",
+}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -47,6 +66,8 @@ def apply(client: Client, options: argparse.Namespace) -> int:
     for saved in answer["results"]:
         suffix = " (dry run)" if options.dry_run else ""
         _print(f"{_label(saved)} {saved['action']}{suffix}")
+        if saved.get("note"):
+            _print(f"  note: {saved['note']}")
         if options.dry_run and saved["diff"]:
             _print(saved["diff"])
     if not options.wait or options.dry_run:
@@ -62,8 +83,8 @@ def apply(client: Client, options: argparse.Namespace) -> int:
 def get(client: Client, options: argparse.Namespace) -> int:
     """Show things."""
     kind = _SINGULAR.get(options.kind, options.kind)
-    if kind == "deployments" and options.name and options.output == "yaml":
-        path = f"{_deployment(options.namespace, options.name)}manifest/"
+    if kind in _IN_NAMESPACE and options.name and options.output == "yaml":
+        path = f"{_path(kind, options.namespace, options.name)}manifest/"
         _print(client.call("GET", path, query={"format": "yaml"}).rstrip())
         return 0
     rows = _rows(client, kind, options)
@@ -92,13 +113,13 @@ def delete(client: Client, options: argparse.Namespace) -> int:
         for saved in answer["results"]:
             _print(f"{_label(saved)} {saved['action']}")
         return 0
-    kind, name = _reference(options)
+    kind, name = _reference(options, ("deployments", "autoscalers", "replicas"))
     if kind == "replicas":
         client.call("DELETE", f"replicas/{name}/")
         _print(f"replica/{name} is stopped; another takes its place")
     else:
-        client.call("DELETE", _deployment(options.namespace, name))
-        _print(f"deployment/{name} deleted")
+        client.call("DELETE", _path(kind, options.namespace, name))
+        _print(f"{kind[:-1]}/{name} deleted")
     return 0
 
 
@@ -165,6 +186,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "get": get,
     "delete": delete,
     "scale": scale,
+    "autoscale": autoscaling.autoscale,
     "rollout": rollout,
     "logs": logs,
     "exec": executing.execute,
@@ -172,7 +194,9 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "cordon": cordon,
     "uncordon": cordon,
     "drain": draining.drain,
+    "rebalance": rebalancing.rebalance,
     "forget": forget,
+    "join-token": joining.token,
     "label": marking.label,
     "taint": marking.taint,
 }
@@ -201,7 +225,10 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
+    joining.add_options(made["join-token"])
+    rebalancing.add_options(made["rebalance"])
     marking.add_options(made["label"], made["taint"])
+    autoscaling.add_options(made["autoscale"])
     for name in ("logs", "retry", "cordon", "uncordon", "forget"):
         made[name].add_argument("name")
     return parser
@@ -228,8 +255,8 @@ def _add_get_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _rows(client: Client, kind: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    if options.name and kind == "deployments":
-        return [client.call("GET", _deployment(options.namespace, options.name))]
+    if options.name and kind in _IN_NAMESPACE:
+        return [client.call("GET", _path(kind, options.namespace, options.name))]
     if options.name and kind in _ONE_PATH:
         try:
             return [client.call("GET", _ONE_PATH[kind].format(options.name))]
@@ -248,7 +275,9 @@ def _rows(client: Client, kind: str, options: argparse.Namespace) -> list[dict[s
     return list(client.pages(f"{kind}/", query))
 
 
-def _reference(options: argparse.Namespace) -> tuple[str, str]:
+def _reference(
+    options: argparse.Namespace, known: Collection[str] = ("deployments",)
+) -> tuple[str, str]:
     """Return kind and name from `deployment/web`, `deployment web` or `web`."""
     words = "/".join(options.target).split("/")
     if len(words) == 1 and words[0]:
@@ -256,17 +285,21 @@ def _reference(options: argparse.Namespace) -> tuple[str, str]:
     if len(words) != 2:
         raise Refused("name one thing, such as deployment/web")
     kind = _SINGULAR.get(words[0].split(".")[0], words[0])
-    if kind not in {"deployments", "replicas"}:
+    if kind not in known:
         raise Refused(f"{words[0]} cannot be used here; use deployment/NAME")
     return kind, words[1]
 
 
 def _deployment(namespace: str, name: str) -> str:
-    return f"namespaces/{namespace}/deployments/{name}/"
+    return _path("deployments", namespace, name)
+
+
+def _path(kind: str, namespace: str, name: str) -> str:
+    return f"namespaces/{namespace}/{kind}/{name}/"
 
 
 def _label(saved: dict[str, Any]) -> str:
-    kind = "deployment.apps" if saved["kind"] == "Deployment" else saved["kind"].lower()
+    kind = _LABELS.get(saved["kind"], saved["kind"].lower())
     return f"{kind}/{saved['name']}"
 
 

@@ -14,12 +14,15 @@ usage: python3 manage.py COMMAND [OPTIONS]
   up          start everything here: broker, web, control worker, one node
   down        end it, and stop the containers it runs on this machine
   node        add a node worker to the control plane on this machine
+  node token  print the command that makes another machine a node of this control plane
   node join   URL --token TOKEN: make this machine a node of a control plane elsewhere
 
   apply       make everything in a manifest so:  apply -f FILE|- [--wait] [--dry-run]
-  get         deployments | replicas | nodes | jobs | events  [NAME] [-n NS] [-o wide|json|yaml]
-  delete      -f FILE, or deployment NAME
+  get         deployments | autoscalers | replicas | nodes | jobs | events  [NAME] [-n NS]
+              [-o wide|json|yaml]
+  delete      -f FILE, or deployment NAME, or autoscaler NAME
   scale       deployment/NAME --replicas N
+  autoscale   deployment/NAME --max N [--min N] [--cpu-percent N]
   rollout     status | history | undo | pause | resume | restart  deployment/NAME
   logs        REPLICA [-f] [--tail N] [--previous]
   exec        REPLICA [--timeout SECONDS] -- COMMAND [ARGUMENT …]
@@ -27,6 +30,7 @@ usage: python3 manage.py COMMAND [OPTIONS]
   cordon      NODE       (and uncordon)
   forget      NODE       write off a node that will not come back
   drain       NODE [--plan] [--deadline SECONDS]    move everything off it, replacements first
+  rebalance   [--plan | --cancel]    move a few replicas so that they are spread better
   label       NODE key=value | key-
   taint       NODE key=value:Effect | key:Effect-
 

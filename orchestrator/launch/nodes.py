@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.cli import main as client
 from orchestrator.home import ROOT, read_or_create_secret, state_folder
 from orchestrator.launch import broker, environment, locks
 from orchestrator.launch.environment import Unready
@@ -26,10 +27,14 @@ def node(arguments: list[str]) -> None:
     if arguments[:1] == ["join"]:
         _join(arguments[1:])
         return
+    if arguments[:1] == ["token"]:
+        client.main(["join-token", *arguments[1:]])
+        return
     parser = argparse.ArgumentParser(
         "manage.py node",
         description=node.__doc__,
-        epilog="`manage.py node join URL --token TOKEN` makes this machine a node of another one",
+        epilog="`manage.py node token` prints the command that lets another machine join, "
+        "`manage.py node join URL --token TOKEN` makes this machine a node of another one",
     )
     parser.add_argument("--name", type=node_name, help="unique name of the node")
     add_worker_options(parser)
@@ -72,7 +77,7 @@ def _run(home: Path, options: argparse.Namespace) -> None:
             _enrol(home, options.name)
         supervisor = Supervisor(say)
         end_on_signals(supervisor)
-        supervisor.add(child(home, options.name, options.runtime, options.label))
+        supervisor.add(child(home, options.name, options))
         say(f"node {options.name} runs; Ctrl-C ends it and leaves its containers running")
         supervisor.run()
         supervisor.end()
@@ -112,16 +117,32 @@ def _enrol(home: Path, name: str) -> None:
 def add_worker_options(parser: argparse.ArgumentParser) -> None:
     """Add what a node may be told about itself."""
     parser.add_argument("--runtime", choices=("docker", "sandbox", "auto"), default="auto")
-    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        type=_label,
+        metavar="KEY=VALUE",
+        help="label of the node; may be repeated",
+    )
+    parser.add_argument(
+        "--taint",
+        action="append",
+        default=[],
+        type=_taint,
+        metavar="KEY=VALUE:EFFECT",
+        help="taint the node begins with; the command `taint` changes it later",
+    )
 
 
-def child(home: Path, name: str, runtime: str, labels: list[str]) -> Child:
-    """Return the program of a node."""
+def child(home: Path, name: str, options: argparse.Namespace) -> Child:
+    """Return the program of a node; `options` are those of `add_worker_options`."""
     extra = {
         "KIJABI_HOME": str(home),
         "KIJABI_NODE": name,
-        "KIJABI_RUNTIME": runtime,
-        "KIJABI_NODE_LABELS": ",".join(labels),
+        "KIJABI_RUNTIME": options.runtime,
+        "KIJABI_NODE_LABELS": ",".join(options.label),
+        "KIJABI_NODE_TAINTS": ",".join(options.taint),
         "PYTHONPATH": str(ROOT),
     }
     command = [environment.python(), "-m", "worker"]
@@ -179,6 +200,21 @@ def node_name(text: str) -> str:
     if not NODE_NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is no node name: use lower-case letters, digits and '-'"
+        )
+    return text
+
+
+def _label(text: str) -> str:
+    if not re.fullmatch(r"[^=,\s]+=[^,\s]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no label; write key=value")
+    return text
+
+
+def _taint(text: str) -> str:
+    if not re.fullmatch(r"[^=:,\s]+(=[^:,\s]*)?:(NoSchedule|PreferNoSchedule)", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no taint; write key=value:Effect, where the effect is NoSchedule or "
+            "PreferNoSchedule"
         )
     return text
 

@@ -82,8 +82,7 @@ def _run_stack(home: Path, options: argparse.Namespace) -> None:
         supervisor.add(_web_child(home, shared, options))
         supervisor.add(_control_child(home, shared))
         if not options.no_node:
-            name, runtime = options.node_name, options.runtime
-            supervisor.add(nodes.child(home, name, runtime, options.label))
+            supervisor.add(nodes.child(home, options.node_name, options))
         address = f"http://{_shown_host(options.host)}:{options.port}"
         if _await_ready(supervisor, f"{address}/readyz", home):
             (home / "run/server").write_text(address)

@@ -51,9 +51,12 @@ def with_defaults(written: Json) -> Json:
     return from_object(written).full
 
 
-def spec_of(full: Json) -> DeploymentSpec:
-    """Return what the planner needs to know of a completed manifest."""
-    spec = full["spec"]
+def spec_of(full: Json, *, replicas: int | None = None) -> DeploymentSpec:
+    """Return what the planner needs to know of a completed manifest.
+
+    `replicas` is the number in force, where that is not the manifest's.
+    """
+    spec = {**full["spec"], **({} if replicas is None else {"replicas": replicas})}
     annotations = full["metadata"].get("annotations") or {}
     return DeploymentSpec(
         replicas=spec["replicas"],
@@ -168,6 +171,18 @@ def merge_patch(target: Any, patch: Any) -> Any:
 def with_replicas(written: Json, replicas: int) -> Json:
     """Return the manifest asking for another number of replicas."""
     patched: Json = merge_patch(written, {"spec": {"replicas": replicas}})
+    return patched
+
+
+def declared_replicas(written: Json) -> int | None:
+    """Return the number of replicas that is written, None when none is."""
+    found: int | None = written["spec"].get("replicas")
+    return found
+
+
+def with_paused(written: Json, *, paused: bool) -> Json:
+    """Return the manifest holding its rollouts, or letting them go on."""
+    patched: Json = merge_patch(written, {"spec": {"paused": paused}})
     return patched
 
 

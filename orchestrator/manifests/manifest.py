@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.manifests import documents, rules
+from orchestrator.manifests import documents
 from orchestrator.manifests.fields import Field, Kind, Many, Struct, Table
+from orchestrator.manifests.kinds import KINDS
 from orchestrator.manifests.problems import (
     Findings,
     ManifestInvalid,
@@ -17,7 +18,6 @@ from orchestrator.manifests.problems import (
     name_type,
     shown,
 )
-from orchestrator.manifests.schema import KINDS
 
 Json = dict[str, Any]
 
@@ -93,14 +93,15 @@ def _read(value: object, path: Path, findings: Findings) -> Manifest | None:
         findings.add(path, "a manifest is an object with apiVersion, kind, metadata and spec")
         return None
     kind = value.get("kind")
-    schema = KINDS.get(kind) if isinstance(kind, str) else None
-    if schema is None:
+    found = KINDS.get(kind) if isinstance(kind, str) else None
+    if found is None:
         known = ", ".join(sorted(KINDS))
         said = f"kind {shown(kind)} is not supported" if kind else "kind is missing"
         findings.add((*path, "kind"), f"{said}; supported are {known}")
         return None
-    full = schema.complete(value, path, findings)
-    rules.complete(full, path, findings)
+    full = found.schema.complete(value, path, findings)
+    if found.complete and (not found.only_clean or len(findings.problems) == before):
+        found.complete(full, path, findings)
     if len(findings.problems) > before:
         return None
     metadata = full["metadata"]
@@ -108,7 +109,7 @@ def _read(value: object, path: Path, findings: Findings) -> Manifest | None:
         kind=str(kind),
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
-        written=_without_server_fields(schema, value),
+        written=_without_server_fields(found.schema, value),
         full=full,
     )
 

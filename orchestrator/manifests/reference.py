@@ -9,18 +9,22 @@ from orchestrator.manifests.fields import ABSENT, Kind, Many, Only, Struct
 from orchestrator.manifests.schema import DEPLOYMENT
 
 # Places whose fields are those of another: every other probe, and wishes as duties.
-_AS_ANOTHER = ("startupProbe", "livenessProbe", "podAntiAffinity", "preferredDuring")
+_AS_ANOTHER = (
+    *("startupProbe", "livenessProbe", "podAntiAffinity", "preferredDuring"),
+    *("pods.target", "scaleDown"),
+)
 
 
-def reference_markdown() -> str:
-    """Return the manifest reference: every field of a Deployment with type, default, meaning."""
+def reference_markdown(schema: Struct = DEPLOYMENT) -> str:
+    """Return the reference of one kind of manifest: every field with type, default, meaning."""
     lines = ["| Field | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     lines += [
         f"| `{path}` | {label} | {default} | {doc} |"
-        for path, label, default, doc in _rows(DEPLOYMENT, "")
+        for path, label, default, doc in _rows(schema, "")
     ]
-    silent = ", ".join(f"`{pair}`" for pair in dict.fromkeys(_silent_pairs(DEPLOYMENT)))
-    lines += ["", f"Accepted without effect, with exactly these values: {silent}."]
+    silent = ", ".join(f"`{pair}`" for pair in dict.fromkeys(_silent_pairs(schema)))
+    if silent:
+        lines += ["", f"Accepted without effect, with exactly these values: {silent}."]
     return "\n".join(lines) + "\n"
 
 
@@ -53,6 +57,6 @@ def _rows(kind: Kind, prefix: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _shown(default: object) -> str:
-    if default is ABSENT or default == {}:
+    if default is ABSENT or default == {} or isinstance(default, list):
         return "–"
     return f"`{default if default and isinstance(default, str) else json.dumps(default)}`"

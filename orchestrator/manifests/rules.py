@@ -20,8 +20,6 @@ def complete(full: dict[str, Any], path: Path, findings: Findings) -> None:
 
     A rule is left out where a field it looks at is faulty by itself.
     """
-    if full.get("kind") != "Deployment":
-        return
     spec, pod = (*path, "spec"), (*path, "spec", "template", "spec")
     if findings.is_clean((*path, "metadata", "annotations")):
         _annotations(full["metadata"].get("annotations") or {}, (*path, "metadata"), findings)

@@ -196,19 +196,25 @@ _METADATA_SERVER = dict.fromkeys(
     ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink"),
     _IGNORED,
 )
-_METADATA = Struct(
-    {
-        "name": Field(kind=NAME, doc="its name", required=True),
-        "namespace": optional(NAME, "room for names", "default"),
-        "labels": optional(LABELS, "labels"),
-        "annotations": optional(
-            _ANNOTATIONS,
-            "notes; `kijabi.dev/on-failure`: `rollback` (default), `pause` or `none`; "
-            "`kijabi.dev/fence: strict`: never run a replica twice, so one on a lost node waits; "
-            "`kijabi.dev/change-cause`: why",
-        ),
-        **_METADATA_SERVER,
-    }
+
+
+def metadata(annotations: str) -> Struct:
+    """Return the fields that say who an object is, with what its annotations mean."""
+    return Struct(
+        {
+            "name": Field(kind=NAME, doc="its name", required=True),
+            "namespace": optional(NAME, "room for names", "default"),
+            "labels": optional(LABELS, "labels"),
+            "annotations": optional(_ANNOTATIONS, annotations),
+            **_METADATA_SERVER,
+        }
+    )
+
+
+_METADATA = metadata(
+    "notes; `kijabi.dev/on-failure`: `rollback` (default), `pause` or `none`; "
+    "`kijabi.dev/fence: strict`: never run a replica twice, so one on a lost node waits; "
+    "`kijabi.dev/change-cause`: why"
 )
 
 DEPLOYMENT = Struct(
@@ -279,5 +285,3 @@ NAMESPACE = Struct(
         "status": _IGNORED,
     }
 )
-
-KINDS = {"Deployment": DEPLOYMENT, "Namespace": NAMESPACE}

@@ -25,8 +25,12 @@ class Namespace(models.Model):
 class Deployment(models.Model):
     """What somebody asked for (`manifest`, as written) and how it does.
 
+    `replicas` is the number in force. It is the manifest's, unless the autoscaler `scaled_by` owns
+    it: then it is `autoscaled`, or 0 when the manifest says 0.
+
     `settled` false means a pass is owed; every change that could alter a plan clears it in its
-    own transaction, so that a lost nudge costs only the time to the next sweep.
+    own transaction, so that a lost nudge costs only the time to the next sweep. `rebalancing` is
+    set while moves are asked for that have not ended.
     """
 
     uid = models.CharField(max_length=32, unique=True)
@@ -38,9 +42,12 @@ class Deployment(models.Model):
     generation = models.PositiveIntegerField(default=1)
     observed_generation = models.PositiveIntegerField(default=0)
     replicas = models.PositiveIntegerField()
+    scaled_by = models.CharField(max_length=63, default="")
+    autoscaled = models.PositiveIntegerField(null=True)
     revision = models.PositiveIntegerField(default=0)
     paused = models.BooleanField(default=False)
     deleting = models.BooleanField(default=False)
+    rebalancing = models.BooleanField(default=False)
 
     settled = models.BooleanField(default=False)
     wake_at = models.DateTimeField(null=True)
@@ -74,6 +81,11 @@ class Deployment(models.Model):
             models.CheckConstraint(
                 condition=models.Q(observed_generation__lte=models.F("generation")),
                 name="deployment_observed_not_ahead",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scaled_by="", autoscaled=None)
+                | (~models.Q(scaled_by="") & models.Q(autoscaled__isnull=False)),
+                name="deployment_one_owner_of_replicas",
             ),
         ]
         indexes = [models.Index(fields=("settled", "wake_at"), name="deployment_unsettled")]

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
+from orchestrator.manifests import autoscaler
 from orchestrator.manifests.manifest import Manifest
 from orchestrator.models import Deployment
-from orchestrator.operations import deployments, namespaces
+from orchestrator.operations import autoscalers, deployments, namespaces
 from orchestrator.operations.deployments import Saved
 from orchestrator.operations.events import Change
+
+_ORDER = ("Namespace", "Deployment", "HorizontalPodAutoscaler")
 
 
 class _DryRun(Exception):
@@ -45,6 +48,7 @@ def _all_or_nothing(
     saved: dict[int, Saved] = {}
     try:
         with transaction.atomic():
+            _lock_deployments([manifest for _, manifest in ordered])
             for index, manifest in ordered:
                 saved[index] = make(manifest, change)
             if dry_run:
@@ -55,11 +59,29 @@ def _all_or_nothing(
 
 
 def _namespaces_first(manifests: Sequence[Manifest]) -> list[tuple[int, Manifest]]:
-    """Order by name, so that two applies at once take their locks in the same order."""
+    """Order by kind and name: what is named by others first.
+
+    Two applies at once take their locks in the same order, too.
+    """
     return sorted(
         enumerate(manifests),
-        key=lambda pair: (pair[1].kind != "Namespace", pair[1].namespace, pair[1].name),
+        key=lambda pair: (_ORDER.index(pair[1].kind), pair[1].namespace, pair[1].name),
     )
+
+
+def _lock_deployments(manifests: Sequence[Manifest]) -> None:
+    """Lock the deployments that autoscalers here will look at, with those named, in one order."""
+    targets = {
+        (manifest.namespace, autoscaler.target_of(manifest.full))
+        for manifest in manifests
+        if manifest.kind == "HorizontalPodAutoscaler"
+    }
+    if not targets:
+        return
+    named = {(one.namespace, one.name) for one in manifests if one.kind == "Deployment"}
+    rows = Deployment.objects.select_for_update(of=("self",), no_key=True)
+    for namespace, name in sorted(targets | named):
+        rows.filter(namespace_id=namespace, name=name).first()
 
 
 def _save(manifest: Manifest, change: Change) -> Saved:
@@ -67,6 +89,8 @@ def _save(manifest: Manifest, change: Change) -> Saved:
         created = namespaces.ensure(manifest.name, change)
         action = "created" if created else "unchanged"
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
+    if manifest.kind == "HorizontalPodAutoscaler":
+        return autoscalers.save_manifest(manifest, change)
     return deployments.save_manifest(manifest, change)
 
 
@@ -75,6 +99,8 @@ def _delete(manifest: Manifest, change: Change) -> Saved:
         gone = namespaces.delete(manifest.name, change)
         action = "deleted" if gone else "absent"
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
+    if manifest.kind == "HorizontalPodAutoscaler":
+        return autoscalers.remove(manifest, change)
     named = Deployment.objects.filter(namespace_id=manifest.namespace, name=manifest.name)
     action = "deleted" if named.exists() else "absent"
     if action == "deleted":

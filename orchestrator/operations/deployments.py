@@ -17,7 +17,7 @@ from orchestrator.core.wording import count
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.manifest import Manifest, from_object
 from orchestrator.models import Deployment, Namespace
-from orchestrator.operations import announce, dispatch, events, revisions
+from orchestrator.operations import events, owing, replica_counts, revisions
 from orchestrator.operations.assignments import new_uid
 from orchestrator.operations.events import Act, Change
 
@@ -66,7 +66,10 @@ class DeploymentBusy(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What an operation did to one object; `diff` is a unified diff of the YAML forms."""
+    """What an operation did to one object, and what it could not do (`note`).
+
+    `diff` is a unified diff of the YAML forms.
+    """
 
     kind: str
     namespace: str
@@ -74,6 +77,7 @@ class Saved:
     action: str
     generation: int = 0
     diff: str = ""
+    note: str = ""
 
 
 def create(manifest: Manifest, change: Change) -> Deployment:
@@ -131,13 +135,17 @@ def patch(
 def scale(
     namespace: str, name: str, replicas: int, change: Change, *, generation: int | None = None
 ) -> Deployment:
-    """Set how many replicas are wanted."""
+    """Set how many replicas are wanted.
+
+    Raises:
+        OwnedByAutoscaler: an autoscaler owns the number; only 0 switches it off.
+    """
     return _rewrite(
         namespace,
         name,
         change,
         "scale",
-        lambda row: manifests.with_replicas(row.manifest, replicas),
+        lambda row: replica_counts.scaled(row, replicas),
         generation=generation,
     )
 
@@ -151,7 +159,7 @@ def pause(
         name,
         change,
         "pause",
-        lambda row: _with_paused(row.manifest, paused=True),
+        lambda row: manifests.with_paused(row.manifest, paused=True),
         generation=generation,
     )
 
@@ -165,7 +173,7 @@ def resume(
         name,
         change,
         "resume",
-        lambda row: _with_paused(row.manifest, paused=False),
+        lambda row: manifests.with_paused(row.manifest, paused=False),
         generation=generation,
     )
 
@@ -206,7 +214,7 @@ def rollback(
         deployment = lock(namespace, name)
         _check_generation(deployment, generation)
         if deployment.paused and resume:
-            resumed = _with_paused(deployment.manifest, paused=False)
+            resumed = manifests.with_paused(deployment.manifest, paused=False)
             _save(deployment, from_object(resumed), change, "resume")
         if deployment.paused:
             raise DeploymentBusy(f"{deployment} is paused; resume it before rolling back")
@@ -270,6 +278,7 @@ def save_manifest(manifest: Manifest, change: Change) -> Saved:
         action=action,
         generation=row.generation,
         diff=diff,
+        note=replica_counts.note(row, manifest.written),
     )
 
 
@@ -288,6 +297,7 @@ def _create(manifest: Manifest, change: Change, verb: str) -> Deployment:
         name=manifest.name,
         manifest=manifest.written,
         replicas=spec.replicas,
+        **replica_counts.owner(manifest.namespace, manifest.name, spec.replicas),
         paused=spec.paused,
         progressed_at=change.now,
         created_at=change.now,
@@ -337,7 +347,8 @@ def _save(deployment: Deployment, manifest: Manifest, change: Change, verb: str)
     spec = manifests.spec_of(manifest.full)
     resumed = deployment.paused and not spec.paused
     was = _facts(deployment)
-    deployment.replicas, deployment.paused = spec.replicas, spec.paused
+    replica_counts.adopt(deployment, spec.replicas)
+    deployment.paused = spec.paused
     deployment.generation += 1
     deployment.changed_at = change.now
     if resumed:
@@ -362,13 +373,7 @@ def _unsettle(
         revision=deployment.revision or None,
         cause_id=None,
     )
-    events.done_by(change, event, act).save()
-    deployment.cause = event
-    deployment.settled = False
-    deployment.save()
-    pk = deployment.pk
-    transaction.on_commit(lambda: dispatch.nudge(pk))
-    announce.changed(announce.deployment_topic(deployment.namespace_id, deployment.name))
+    owing.owe_a_pass(deployment, events.done_by(change, event, act))
 
 
 def _act(deployment: Deployment, verb: str, before: str = "", after: str = "") -> Act:
@@ -392,8 +397,3 @@ def _differing(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, st
 def _check_generation(deployment: Deployment, expected: int | None) -> None:
     if expected is not None and deployment.generation != expected:
         raise GenerationConflict(deployment, expected)
-
-
-def _with_paused(written: Json, *, paused: bool) -> Json:
-    patched: Json = manifests.merge_patch(written, {"spec": {"paused": paused}})
-    return patched

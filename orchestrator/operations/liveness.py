@@ -76,7 +76,6 @@ class Watch:
         self._is_doubting = False
         self._tokens: dict[str, str] = {}
         self._heard: dict[str, datetime] = {}
-        self._refused: dict[str, str] = {}
         self._asked: dict[str, datetime] = {}
         self._looked_at: datetime | None = None
         self._since: datetime | None = None
@@ -92,8 +91,8 @@ class Watch:
         if rows and not self._hear(rows, now):
             self._since = now
         known = [self._hearing(row) for row in rows]
-        silences = {hearing.name: self._describe(hearing, now) for hearing in known}
-        _act(rows, self._judge(known, times, now), silences, now)
+        silence = {hearing.name: now - hearing.heard_at for hearing in known}
+        _act(rows, self._judge(known, times, now), silence, now)
         self._ask([hearing for hearing in known if self._is_due(hearing, times, now)], now)
         return times.ping
 
@@ -116,9 +115,7 @@ class Watch:
         fresh = {name: new for name, new in answers.items() if new != self._tokens.get(name)}
         self._tokens.update(fresh)
         if fresh:
-            refused = mail.read_answers(fresh, now=now.timestamp())
-            self._refused.update(refused)
-            heard = {name for name, why in refused.items() if not why}
+            heard = mail.own_answers(fresh, now=now.timestamp())
             self._heard.update(dict.fromkeys(heard, now))
             _note([row for row in rows if row.name in heard], now)
         return True
@@ -130,12 +127,6 @@ class Watch:
             heard_at=self._heard.get(row.name, row.joined_at),
             told_at=row.seen_at,
         )
-
-    def _describe(self, hearing: Hearing, now: datetime) -> str:
-        """Return how long a node has been silent, or why what it answers does not count."""
-        seconds = round((now - hearing.heard_at).total_seconds())
-        why = self._refused.get(hearing.name, "")
-        return f"has not been heard of for {seconds} s" + (f" (it answers, but {why})" * bool(why))
 
     def _judge(self, known: Sequence[Hearing], times: Timing, now: datetime) -> Judgement:
         since = self._since or now
@@ -176,7 +167,7 @@ def _note(heard: Sequence[Node], now: datetime) -> None:
 def _act(
     rows: Sequence[Node],
     judgement: Judgement,
-    silences: Mapping[str, str],
+    silence: Mapping[str, timedelta],
     now: datetime,
 ) -> None:
     """Write down what is believed, where that is new."""
@@ -187,16 +178,18 @@ def _act(
                 node = Node.objects.select_for_update(no_key=True).filter(pk=row.pk).first()
                 # Judged by somebody else in the meantime: the next look will see that.
                 if node is not None and node.state == row.state:
-                    _set(node, state, judgement, silences[node.name], now)
+                    _set(node, state, judgement, round(silence[node.name].total_seconds()), now)
 
 
-def _set(node: Node, state: NodeState, judgement: Judgement, silence: str, now: datetime) -> None:
+def _set(
+    node: Node, state: NodeState, judgement: Judgement, silent_seconds: int, now: datetime
+) -> None:
     if state is NodeState.READY:
         nodes.welcome(node, now=now)
     elif state is NodeState.LOST and node.state != NodeState.LOST:
-        _give_up(node, silence, now)
+        _give_up(node, silent_seconds, now)
     elif node.state != state:
-        message = f"node {node.name} {silence}; "
+        message = f"node {node.name} has not been heard of for {silent_seconds} s; "
         _tell(node, "NodeSuspect", f"{message}it gets no new replicas until it is", now)
     if node.name in judgement.doubted and not node.doubted:
         everybody = join(sorted(judgement.doubted))
@@ -213,13 +206,13 @@ def _set(node: Node, state: NodeState, judgement: Judgement, silence: str, now: 
     announce.changed(announce.node_topic(node.name))
 
 
-def _give_up(node: Node, silence: str, now: datetime) -> None:
+def _give_up(node: Node, silent_seconds: int, now: datetime) -> None:
     """The node is lost: nothing on it counts as ready, and others take over."""
     node.lost_at = now
     there = Replica.objects.filter(node=node, phase__in=LIVE_PHASES)
     number = there.update(ready=False, ready_at=None)
     nodes.owe_passes(node)
-    message = f"node {node.name} {silence} and is lost; "
+    message = f"node {node.name} has not been heard of for {silent_seconds} s and is lost; "
     replaced = f"its {count(number, 'replica')} {be(number)} replaced elsewhere"
     _tell(node, "NodeLost", message + (replaced if number else "it carried no replicas"), now)
 

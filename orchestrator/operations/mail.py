@@ -12,6 +12,7 @@ from nacl.encoding import HexEncoder
 from nacl.signing import SigningKey
 
 from orchestrator.models import NodeIdentity
+from orchestrator.operations import refused_nodes
 from worker import envelope, identity, protocol, sealing
 from worker.envelope import CONTROL, Refusals, Refused
 
@@ -60,20 +61,17 @@ def read_report(wire: object, *, now: float) -> protocol.NodeReport | None:
         return _report(wire, now)
     except Refused as refused:
         refusals.note(refused)
+        refused_nodes.tell(_claimed(wire), refused, now=now)
         return None
 
 
-def read_answers(answers: Mapping[str, str], *, now: float) -> dict[str, str]:
-    """Return why each node's answer to a ping is refused (one query).
-
-    That is empty for an answer that is the node's own and was given lately. Nodes that never joined
-    are left out.
-    """
+def own_answers(answers: Mapping[str, str], *, now: float) -> set[str]:
+    """Return the nodes whose answer to a ping is their own and was given lately (one query)."""
     known = NodeIdentity.objects.filter(name__in=answers).values_list("name", "check_key")
-    return {node: _objection(answers[node], key, now) for node, key in known}
+    return {node for node, key in known if _is_answer(answers[node], key, now)}
 
 
-def _objection(wire: str, key: str, now: float) -> str:
+def _is_answer(wire: str, key: str, now: float) -> bool:
     try:
         envelope.open_letter(
             _envelope(wire),
@@ -84,8 +82,15 @@ def _objection(wire: str, key: str, now: float) -> str:
         )
     except Refused as refused:
         refusals.note(refused)
-        return str(refused)
-    return ""
+        return False
+    return True
+
+
+def _claimed(wire: object) -> str:
+    try:
+        return envelope.signer_of(wire)
+    except Refused:
+        return ""
 
 
 def _envelope(text: str) -> object:
@@ -106,10 +111,8 @@ def _report(wire: object, now: float) -> protocol.NodeReport:
     )
     try:
         report = protocol.from_wire(protocol.NodeReport, letter.arguments.get("report"))
-    except protocol.NewerVersion as error:
-        raise Refused("version", f"a report of node {node}: {error}") from error
     except protocol.MalformedMessage as error:
-        raise Refused("malformed", f"a report of node {node}: {error}") from error
+        raise Refused.of(error, f"a report of node {node}") from error
     if report.node != node:
         raise Refused("forged", f"node {node} signed a report in the name of {report.node}")
     return report

@@ -48,11 +48,14 @@ def delete(name: str, change: Change) -> bool:
         namespace = Namespace.objects.select_for_update(no_key=True).filter(name=name).first()
         if namespace is None:
             return False
-        living = namespace.deployment_set.filter(deleting=False).values_list("name", flat=True)
-        if names := list(living[:5]):
-            raise NamespaceInUse(
-                f'namespace "{name}" still has deployments ({", ".join(names)}); delete them first'
-            )
+        for word, living in (
+            ("deployments", namespace.deployment_set.filter(deleting=False)),
+            ("autoscalers", namespace.autoscaler_set.all()),
+        ):
+            if names := list(living.values_list("name", flat=True)[:5]):
+                raise NamespaceInUse(
+                    f'namespace "{name}" still has {word} ({", ".join(names)}); delete them first'
+                )
         namespace.deleting = True
         namespace.save(update_fields=["deleting"])
         _record(name, change, "delete", reason="Deleted", message=f"namespace {name} is deleted")

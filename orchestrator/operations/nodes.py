@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 
@@ -9,10 +11,13 @@ from django.db import transaction
 
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
 from orchestrator.core.wording import count
+from orchestrator.manifests import node_change
 from orchestrator.models import Deployment, Job, Node, NodeIdentity, Replica
 from orchestrator.operations import announce, dispatch, events, waiting
 from orchestrator.operations.events import Act, Change
 from worker import protocol
+
+logger = logging.getLogger(__name__)
 
 
 class NodeNotFound(LookupError):
@@ -148,12 +153,25 @@ def set_cordoned(name: str, change: Change, *, cordoned: bool) -> Node:
 
 def _describe(node: Node, facts: protocol.NodeFacts) -> None:
     before = (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes)
+    if not node.release and not node.taints:
+        # Only when it says for the first time what it is; from then on they are people's.
+        node.taints = _taints_to_begin_with(facts)
     node.labels, node.runtimes = dict(facts.labels), list(facts.runtimes)
     node.cpu_millis, node.memory_bytes = facts.cpu_millis, facts.memory_bytes
     if before != (node.labels, node.runtimes, node.cpu_millis, node.memory_bytes):
         waiting.wake()
     node.notes = list(facts.notes)
     node.release, node.address = facts.release, facts.address
+
+
+def _taints_to_begin_with(facts: protocol.NodeFacts) -> list[dict[str, str]]:
+    """Return the taints a node asks for, without those that could be none here."""
+    asked = [{"key": key, "value": value, "effect": effect} for key, value, effect in facts.taints]
+    try:
+        return [asdict(taint) for taint in node_change.read({"taints": asked}).taints or ()]
+    except node_change.NodeChangeInvalid as problem:
+        logger.warning("A node asks for taints that cannot be: %s", problem)
+        return []
 
 
 def owe_passes(node: Node) -> None:

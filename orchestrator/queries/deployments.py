@@ -22,7 +22,11 @@ NO_LABELS: Mapping[str, str] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRecord:
-    """One deployment as people and scripts read it."""
+    """One deployment as people and scripts read it.
+
+    `desired`, and `replicas` in `spec`, are the number in force; `scaled_by` is the autoscaler that
+    owns it (empty: the manifest does), and `declared` what the manifest says.
+    """
 
     namespace: str
     name: str
@@ -34,6 +38,8 @@ class DeploymentRecord:
     phase: str
     message: str
     desired: int
+    declared: int | None
+    scaled_by: str
     replicas: int
     ready: int
     available: int
@@ -111,12 +117,14 @@ def record(row: Deployment) -> DeploymentRecord:
         name=row.name,
         generation=row.generation,
         observed_generation=row.observed_generation,
-        spec=full["spec"],
-        intent=manifests.spec_of(full),
+        spec={**full["spec"], "replicas": row.replicas},
+        intent=manifests.spec_of(full, replicas=row.replicas),
         labels=full["metadata"].get("labels") or {},
         phase=row.phase,
         message=row.message,
         desired=row.replicas,
+        declared=manifests.declared_replicas(row.manifest),
+        scaled_by=row.scaled_by,
         replicas=row.live_replicas,
         ready=row.ready_replicas,
         available=row.available_replicas,

@@ -16,8 +16,8 @@ import time
 
 from playwright.sync_api import sync_playwright
 
-from orchestrator.cli.client import Client
 from orchestrator.home import state_folder
+from tests.benchmarks import cluster
 
 WATCH = """() => {
   const shown = () => document.querySelector("#head .pill").textContent;
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--deployment", default="web")
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
-    client = Client(state_folder())
+    client = cluster.connect()
     address = (state_folder() / "run/server").read_text().strip()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

@@ -24,6 +24,7 @@ import redis
 
 from orchestrator.cli.client import Client
 from orchestrator.home import state_folder
+from tests.benchmarks import cluster
 from tests.benchmarks.start_containers import manifest
 
 NAME = "bench-reactions"
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--idle", type=float, default=30)
     options = parser.parse_args()
-    client, api = Client(state_folder()), docker.APIClient(timeout=60)
+    client, api = cluster.connect(), docker.APIClient(timeout=60)
     body = json.dumps(manifest(NAME, options.image, 1)).encode()
     client.call("POST", "apply/", body=body)
     uid = wait_ready(client)

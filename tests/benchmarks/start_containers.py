@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 import docker
 
 from orchestrator.cli.client import Client
-from orchestrator.home import state_folder
+from tests.benchmarks import cluster
 
 COMMAND = ["sleep", "600"]
 LABEL = "kijabi-benchmark"
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     api = docker.APIClient(num_pools=32)
-    client = Client(state_folder())
+    client = cluster.connect()
     ratios, single = [], []
     for number in range(options.rounds):
         raw = {n: raw_start(api, options.image, options.replicas, n) for n in (4, 8, 16)}

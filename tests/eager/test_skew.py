@@ -78,9 +78,9 @@ def test_this_control_plane_believes_the_report_of_another_release(cluster: Clus
 
 def test_a_report_of_a_newer_protocol_is_refused_whole(cluster: Cluster):
     report = of_before("report") | {"version": protocol.VERSION + 1, "sequence": 10**6}
-    before = Node.objects.get().sequence, mail.refusals.counts["version"]
+    before = Node.objects.get().sequence, mail.refusals.counts["newer"]
 
     wire = cluster.node.mailbox.sign_report(report)
     transport.publish(protocol.REPORT_TASK, "control", {"envelope": wire})
 
-    assert (Node.objects.get().sequence, mail.refusals.counts["version"] - 1) == before
+    assert (Node.objects.get().sequence, mail.refusals.counts["newer"] - 1) == before

@@ -29,11 +29,18 @@ APART = """
 _sequence = iter(range(1, 10_000))
 
 
-def report(node: str, *statuses: protocol.ReplicaStatus, memory: int = 256) -> ingest.Ingested:
+def report(
+    node: str,
+    *statuses: protocol.ReplicaStatus,
+    memory: int = 256,
+    taints: tuple[tuple[str, str, str], ...] = (),
+) -> ingest.Ingested:
     facts = protocol.NodeFacts(
         runtimes=("in-memory",),
         memory_bytes=memory * MIB,
         labels=(("kubernetes.io/hostname", node),),
+        taints=taints,
+        release="0.1.0",
     )
     message = protocol.NodeReport(
         node=node, boot=1, sequence=next(_sequence), sent_at=0.0, replicas=statuses, facts=facts
@@ -199,8 +206,8 @@ def test_a_node_where_it_died_lately_comes_later_and_its_image_is_remembered(sen
         report(node)
     deploy(manifest(replicas=1))
     death = protocol.LatestDeath(exit_code=1, finished_at=timezone.now().timestamp())
-    running = status(replicas()[0], protocol.NodePhase.RUNNING, started_at=1.0, death=death)
-    report("n1", running)
+    once = {"restarts": 1, "started_at": 1.0, "death": death}
+    report("n1", status(replicas()[0], protocol.NodePhase.RUNNING, **once))
     row = Deployment.objects.get()
 
     now, later = timezone.now(), timezone.now() + timedelta(minutes=11)

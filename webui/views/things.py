@@ -12,6 +12,8 @@ from webui import presenters
 from webui.pages import found, page, paged, show, wanted
 
 BESIDE = 10
+# Deployments on a page of a drain: the planner is asked about each.
+PLANNED = 10
 # In the session: the command that lets a machine join, for as long as it is good.
 JOIN_TOKEN = "join_token"  # noqa: S105, a key's name
 
@@ -69,9 +71,16 @@ def node(request: HttpRequest, name: str) -> HttpResponse:
 
 @page("node-drain")
 def drain(request: HttpRequest, name: str) -> HttpResponse:
-    """Show what a drain would do, or how far it is."""
-    record = found(drains.get(name, now=timezone.now()), f'node "{name}" does not exist')
-    return show(request, "drain", {"drain": record})
+    """Show what a drain would do, or how far it is; some deployments at a time."""
+    loads = drains.loads(name)
+    some = paged(request, loads, PLANNED)
+    record = drains.get(name, now=timezone.now(), among=list(some))
+    context = {
+        "drain": found(record, f'node "{name}" does not exist'),
+        "page": some,
+        "left": sum(load.replicas for load in loads),
+    }
+    return show(request, "drain", context)
 
 
 @page("jobs")

@@ -12,8 +12,11 @@ from orchestrator.operations import reconcile, sweep
 from orchestrator.operations.accounts import Role
 from tests.cluster import manifest
 from tests.integration.api.requests import WEB, apply, post, send
+from tests.integration.api.test_autoscalers import ONE as AUTOSCALER
+from tests.integration.api.test_autoscalers import autoscaler
 from tests.integration.api.test_records import report, run_passes
 from tests.integration.conftest import client_of
+from tests.played_nodes import Nodes
 from worker import protocol
 
 TAINT = {"key": "gpu", "effect": "NoSchedule"}
@@ -94,6 +97,36 @@ def test_acts_on_nodes_and_replicas(web: APIClient):
         ("taint", "node", "n1", "", "gpu:NoSchedule"),
         ("retry", "replica", uid, "", ""),
         ("replace", "replica", uid, "", ""),
+    ]
+
+
+def test_acts_on_autoscalers(web: APIClient):
+    apply(web, autoscaler())
+    send(web, "PATCH", AUTOSCALER, {"spec": {"maxReplicas": 12}})
+    web.delete(AUTOSCALER)
+
+    assert acts() == [
+        ("apply", "autoscaler", "web", "", "2 to 9 replicas"),
+        ("patch", "autoscaler", "web", "2 to 9 replicas", "2 to 12 replicas"),
+        ("delete", "autoscaler", "web", "", ""),
+    ]
+
+
+def test_rebalancing_and_cancelling_that_are_acts(api: APIClient):
+    rebalance, nodes = "/api/v1/nodes/rebalance/", Nodes()
+    nodes.join("n1")
+    apply(api, manifest(replicas=2))
+    nodes.settle()
+    nodes.join("n2")
+
+    post(api, rebalance, {})
+    post(api, rebalance, {})
+    api.delete(rebalance)
+
+    number = api.get(rebalance).json()["id"]
+    assert acts("&user=admin")[1:] == [
+        ("rebalance", "rebalance", str(number), "", ""),
+        ("cancel", "rebalance", str(number), "", ""),
     ]
 
 

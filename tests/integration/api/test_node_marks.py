@@ -45,6 +45,23 @@ def test_a_report_leaves_what_people_gave(node: APIClient):
     assert (body["labels"]["zone"], body["taints"]) == ("a", [GPU])
 
 
+def test_a_node_begins_with_the_taints_it_asks_for_and_people_change_them(api: APIClient):
+    report("n1", taints=(("gpu", "", "NoSchedule"),))
+    begun = api.get(N1).json()["taints"]
+
+    change(api, taints=[])
+    report("n1", taints=(("gpu", "", "NoSchedule"),))
+
+    assert begun == [GPU]
+    assert api.get(N1).json()["taints"] == []
+
+
+def test_a_taint_that_cannot_be_is_not_taken(api: APIClient):
+    report("n1", taints=(("gpu", "", "NoSuchEffect"),))
+
+    assert api.get(N1).json()["taints"] == []
+
+
 def test_taints_are_replaced_and_left_alone_when_not_given(node: APIClient):
     assert change(node, taints=[GPU]).json()["taints"] == [GPU]
     assert change(node, labels={"zone": "a"}).json()["taints"] == [GPU]

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.manifests.autoscaling import AUTOSCALER
 from orchestrator.manifests.reference import reference_markdown
+from orchestrator.manifests.schema import DEPLOYMENT
 
 README = Path(__file__).resolve().parents[3] / "README.md"
 
 
-def test_the_readme_shows_the_table_as_it_is():
-    assert reference_markdown().rstrip() in README.read_text()
+@pytest.mark.parametrize("schema", [DEPLOYMENT, AUTOSCALER], ids=["deployment", "autoscaler"])
+def test_the_readme_shows_the_tables_as_they_are(schema):
+    assert reference_markdown(schema).rstrip() in README.read_text()
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_a_letter_arrives_as_it_was_written():
             letter_to(NODE, protocol.START_TASK, now=NOW), "re-addressed", id="for another task"
         ),
         pytest.param(resigned(arguments=[]), "malformed", id="arguments of another shape"),
-        pytest.param(resigned(version=2), "version", id="a newer protocol"),
+        pytest.param(resigned(version=2), "newer", id="a newer protocol"),
     ],
 )
 def test_a_letter_is_refused(wire: object, why: str):
@@ -183,3 +183,15 @@ def test_refusals_are_all_counted_and_rarely_logged(caplog: pytest.LogCaptureFix
     assert refusals.counts == {"forged": 1000}
     assert len(caplog.records) == 2
     assert "forged 1000" in caplog.text
+
+
+def test_what_lasts_is_remembered_for_a_while():
+    now = [0.0]
+    refusals = Refusals(clock=lambda: now[0])
+
+    refusals.note(Refused("replayed", "taken before"))
+    refusals.note(Refused("expired", "set the clock"))
+    now[0] = 100.0
+
+    assert refusals.lasting(120) == "set the clock"
+    assert refusals.lasting(60) == ""

@@ -295,11 +295,22 @@ def test_unknown_fields_are_ignored_and_newer_versions_refused():
         protocol.from_wire(protocol.NodeReport, {**wire, "version": 2})
 
 
+def test_taints_to_begin_with_are_read():
+    env = {"KIJABI_CLUSTER": "c", "KIJABI_NODE_TAINTS": "gpu=yes:NoSchedule, old:PreferNoSchedule"}
+
+    config = WorkerConfig.from_env(env)
+
+    assert config.taints == (("gpu", "yes", "NoSchedule"), ("old", "", "PreferNoSchedule"))
+
+
 @pytest.mark.parametrize(
     ("env", "message"),
     [
         ({"KIJABI_RUNTIME": "lxc"}, "use docker, sandbox"),
         ({"KIJABI_NODE_LABELS": "x"}, "key=value"),
+        ({"KIJABI_NODE_TAINTS": "gpu=yes"}, "key=value:Effect"),
+        ({"KIJABI_NODE_TAINTS": "gpu=yes:NoExecute"}, "NoSchedule or PreferNoSchedule"),
+        ({"KIJABI_NODE_TAINTS": ":NoSchedule"}, "has ':NoSchedule'"),
         (
             {"KIJABI_START_THREADS": "0"},
             "KIJABI_START_THREADS is '0'; write a number of at least 1",

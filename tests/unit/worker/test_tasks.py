@@ -149,10 +149,21 @@ def test_a_node_without_a_runtime_says_what_to_do(tmp_path: Path):
     config = WorkerConfig(node="n1", cluster="c", home=tmp_path)
     node = composition.build(config, IDENTITY, {}, lambda _report: True)
 
-    facts = composition.describe(config, node.agent)
+    facts = composition.describe(config, node.agent, node.mailbox.refusals)
 
     assert facts.runtimes == ()
     assert "install Docker" in facts.notes[0]
+
+
+def test_a_node_says_that_it_drops_what_it_is_sent(tmp_path: Path):
+    config = WorkerConfig(node="n1", cluster="c", home=tmp_path)
+    node = composition.build(config, IDENTITY, {}, lambda _report: True)
+
+    node.mailbox.open(protocol.PING_TASK, letter_to(IDENTITY, protocol.PING_TASK, now=0.0))
+
+    notes = composition.describe(config, node.agent, node.mailbox.refusals).notes
+    assert "what the control plane sends is dropped here: " in notes[-1]
+    assert "set it (NTP)" in notes[-1]
 
 
 class Queue:

@@ -34,7 +34,6 @@ from worker.runtimes.sandbox.watch import Watch
 
 SCAN_SECONDS = 0.5
 TERMINATE_SECONDS = 5.0
-HOST_NETWORK = "sandboxes share the node's network; each gets free ports as $PORT"
 
 
 class SandboxRuntime:
@@ -71,7 +70,8 @@ class SandboxRuntime:
         if not self._is_checked:
             bubblewrap.require_working(self._program, as_nobody=os.geteuid() == 0)
             self._is_checked = True
-        return tuple(note for note in (HOST_NETWORK, self._cgroups.note()) if note)
+        note = self._cgroups.note()
+        return (note,) if note else ()
 
     def list(self) -> tuple[ContainerInfo, ...]:
         """Return every sandbox, after ending those whose start a killed agent left half done."""

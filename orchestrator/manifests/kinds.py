@@ -1,0 +1,30 @@
+"""Every kind of object that a manifest can be: its fields, and the rules between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.manifests import autoscaling, rules, schema
+from orchestrator.manifests.fields import Struct
+from orchestrator.manifests.problems import Findings, Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestKind:
+    """One kind: `complete` checks the whole and fills in what depends on other fields."""
+
+    schema: Struct
+    complete: Callable[[dict[str, Any], Path, Findings], None] | None = None
+    # What depends on other fields is only looked at when each is right by itself.
+    only_clean: bool = True
+
+
+KINDS = {
+    "Deployment": ManifestKind(schema=schema.DEPLOYMENT, complete=rules.complete, only_clean=False),
+    "Namespace": ManifestKind(schema=schema.NAMESPACE),
+    "HorizontalPodAutoscaler": ManifestKind(
+        schema=autoscaling.AUTOSCALER, complete=autoscaling.complete
+    ),
+}
