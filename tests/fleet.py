@@ -23,7 +23,6 @@ from worker import labels
 # Set for speed: lost after no more than four seconds.
 LIVENESS = {"KIJABI_PING_SECONDS": "0.5", "KIJABI_SUSPECT_SECONDS": "1.5"}
 LOST_SECONDS = 3.5
-LIVENESS |= {"KIJABI_LOST_SECONDS": str(LOST_SECONDS)}
 MANIFEST = """
 apiVersion: apps/v1
 kind: Deployment
@@ -202,12 +201,13 @@ class Fleet:
 
 
 @contextmanager
-def running(folder: Path, *names: str) -> Iterator[Fleet]:
+def running(folder: Path, *names: str, lost_seconds: float = LOST_SECONDS) -> Iterator[Fleet]:
     """Yield a fleet whose nodes have joined."""
+    times = LIVENESS | {"KIJABI_LOST_SECONDS": str(lost_seconds)}
     docker_engine.make_image()
     with network.network() as made:
         stack = Stack(
-            folder / "home", free_port(), "docker", host=made.address, node="", extra=LIVENESS
+            folder / "home", free_port(), "docker", host=made.address, node="", extra=times
         )
         fleet = Fleet(stack, made)
         try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from orchestrator.models import Deployment, Node, Replica
-from orchestrator.operations import ingest, reconcile, sweep
+from orchestrator.operations import ingest, nodes, reconcile, sweep
 from worker import protocol
 
 FACTS = protocol.NodeFacts(runtimes=("in-memory",))
@@ -28,6 +29,13 @@ class Nodes:
             node=node, boot=1, sequence=self.sequence, sent_at=0.0, replicas=statuses, full=full
         )
         ingest.ingest(message, now=self.now)
+
+    def answer(self, node: str) -> None:
+        """Let a silent node answer again."""
+        with transaction.atomic():
+            row = nodes.lock(node)
+            nodes.welcome(row, now=self.now)
+            row.save()
 
     def join(self, node: str) -> None:
         """Let a node be heard for the first time."""

@@ -48,7 +48,8 @@ def from_wire(kind: type[Message], wire: object) -> Message:
     """Read one message of the given kind from a decoded JSON object.
 
     Raises:
-        MalformedMessage: a field is missing or has the wrong type, or the version is newer.
+        NewerVersion: it says that it is of a newer version.
+        MalformedMessage: a field is missing or has the wrong type.
     """
     if not isinstance(wire, Mapping):
         raise MalformedMessage(f"{kind.__name__}: expected an object, got {type(wire).__name__}")

@@ -153,7 +153,7 @@ class Watch:
 
     def _silence(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> Silence:
         counts_from = max(hearing.heard_at, self._since or now)
-        begun_at = max(row.seen_at, hearing.heard_at)
+        begun_at = self._heard.get(row.name, row.seen_at)
         return Silence(begun_at=begun_at, ends_at=counts_from + times.lost)
 
     def _is_due(self, hearing: Hearing, times: Timing, now: datetime) -> bool:

@@ -107,14 +107,15 @@ def test_a_silent_node_is_suspect_then_lost_and_its_replicas_are_replaced(
 
 
 def test_a_silent_node_tells_since_when_and_when_it_is_given_up(ears: Ears):
-    ears.answering = {"n1", "n2"}
-    heard_at = Node.objects.get(name="n3").seen_at
+    ears.after(1)
+    heard_at = ears.now
+    ears.only("n1", "n2")
 
     ears.after(4)
     suspect = Node.objects.get(name="n3")
     ears.after(5)
     lost = Node.objects.get(name="n3")
-    ears.answering.add("n3")
+    ears.only("n1", "n2", "n3")
     ears.after(1)
     back = Node.objects.get(name="n3")
 

@@ -45,6 +45,7 @@ def reserved(name: str) -> int:
 
 def test_the_copy_on_a_node_that_returns_takes_room_until_it_has_stopped(stale, api: APIClient):
     nodes, there = stale
+    nodes.answer("n1")
     nodes.say("n1", status(there, 0, ready=False))
     nodes.look(there)
     there.refresh_from_db()
