@@ -115,6 +115,16 @@ def test_without_room_one_goes_at_a_time():
     assert acted(with_newest(snapshot)) == ([], [])
 
 
+def test_each_failing_replica_gets_one_successor():
+    three = (failing(), failing("r1", slot=1), a_replica("heir", slot=2, node="b", replaces="r0"))
+    spec = a_spec(2, policy=a_policy(2))
+    snapshot = a_running_snapshot(2, spec=spec, nodes=A_B, replicas=three)
+
+    starts = [item for item in make_plan(snapshot).actions if isinstance(item, StartReplica)]
+
+    assert [start.replaces for start in starts] == ["r1"]
+
+
 def test_the_node_it_fails_on_is_not_chosen_again_however_empty():
     beside = tuple(a_replica(f"b{slot}", slot=slot, node="b") for slot in range(1, 6))
     snapshot = a_running_snapshot(6, nodes=A_B, replicas=(failing(), *beside))
