@@ -122,7 +122,7 @@ def confirm() -> None:
 
 
 def one_change(number: int) -> tuple[float, float]:
-    """Let a replica become ready, or not ready any more; return the milliseconds it took, and of cpu."""
+    """Let a replica become ready or not ready; return its milliseconds, by the clock and of cpu."""
     from orchestrator.models import Replica
     from orchestrator.operations import ingest
     from worker import protocol
