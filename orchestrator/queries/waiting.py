@@ -36,9 +36,7 @@ def longest(most: int) -> list[Waiting]:
         number=Count("pk"), uid=Min("uid"), since=Min("created_at")
     )
     return [
-        Waiting(
-            namespace=namespace, deployment=name, number=number, uid=uid, why=why, since=since
-        )
+        Waiting(namespace=namespace, deployment=name, number=number, uid=uid, why=why, since=since)
         for namespace, name, why, number, uid, since in groups.order_by("since", "uid")[:most]
     ]
 
