@@ -197,6 +197,10 @@ def _act(
                 # Judged by somebody else in the meantime: the next look will see that.
                 if node is not None and node.state == row.state:
                     _set(node, state, judgement, silences[node.name], now)
+        elif row.lost_due_at is not None and silences[row.name].ends_at > row.lost_due_at:
+            # We were away ourselves, and wait as long again.
+            Node.objects.filter(pk=row.pk).update(lost_due_at=silences[row.name].ends_at)
+            announce.changed(announce.node_topic(row.name))
 
 
 def _set(

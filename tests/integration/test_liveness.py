@@ -219,6 +219,18 @@ def test_a_control_plane_that_was_away_begins_anew(ears: Ears):
     assert states()["n3"] == NodeState.LOST
 
 
+def test_a_countdown_begins_anew_when_the_control_plane_was_away(ears: Ears):
+    ears.answering = {"n1", "n2"}
+    ears.after(5)
+
+    ears.now += timedelta(hours=1)
+    ears.after(1)
+
+    waiting = Node.objects.get(name="n3")
+    assert waiting.state == NodeState.SUSPECT
+    assert waiting.lost_due_at == ears.now + timedelta(seconds=8)
+
+
 def test_all_answers_are_checked_in_as_many_queries(cluster: Cluster, django_assert_num_queries):
     answers = {f"n{number}": "{}" for number in range(50)}
 
