@@ -56,12 +56,15 @@ COLUMNS = {
     models.Replica: ("uid", "deployment", "slot", "node", "phase", "ready", "reason"),
     models.Node: ("name", "state", "cordoned", "seen_at"),
     models.Job: ("uid", "operation", "node", "replica_uid", "state", "attempts", "created_at"),
+    models.Rebalance: ("id", "asked_by", "asked_at", "ended_at", "cancelled"),
+    models.RebalanceMove: ("rebalance", "name", "replica", "source", "target", "state"),
     models.Event: ("id", "at", "reason", "severity", "actor", "via", "message"),
 }
 FOLLOWED = {
     models.Revision: ("deployment",),
     models.Replica: ("deployment", "node"),
     models.Job: ("node",),
+    models.RebalanceMove: ("rebalance",),
 }
 
 for model, columns in COLUMNS.items():

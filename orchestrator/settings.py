@@ -186,6 +186,13 @@ LIVENESS_SECONDS = tuple(
     for name, default in (("PING", "1"), ("SUSPECT", "3"), ("LOST", "8"))
 )
 
+# After how many failures (0: never) within how many seconds a replica moves to another node, and
+# how many seconds it stays there at least before it moves again (ReschedulePolicy in core/spec.py).
+RESCHEDULE = tuple(
+    float(os.environ.get(f"KIJABI_RESCHEDULE_{name}", default))
+    for name, default in (("FAILURES", "5"), ("WITHIN_SECONDS", "600"), ("APART_SECONDS", "600"))
+)
+
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
 # The broker's address as other machines reach it, when it is not REDIS_URL's.
 NODE_BROKER = os.environ.get("KIJABI_NODE_BROKER", "")

@@ -10,6 +10,7 @@ from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.plan import (
     AssignReplica,
     CompleteRollout,
+    EndMove,
     Plan,
     PruneRevision,
     ScaleRevision,
@@ -135,12 +136,14 @@ def carried_out(snapshot: Snapshot, plan: Plan) -> Snapshot:
             case _:
                 _apply_small(action, revisions, replicas)
     nodes = tuple(_with_reservations(node, before, replicas) for node in snapshot.nodes)
+    ended = {action.move for action in plan.actions if isinstance(action, EndMove)}
     return replace(
         snapshot,
         rollout=plan.rollout,
         revisions=tuple(revisions.values()),
         replicas=tuple(replicas.values()),
         nodes=nodes,
+        asked=tuple(move for move in snapshot.asked if move.id not in ended),
     )
 
 
@@ -163,6 +166,8 @@ def _started(action, snapshot):
         resources=action.resources,
         reserved=action.resources.requested if action.node else NOTHING,
         waiting=action.waiting,
+        replaces=action.replaces,
+        moves=action.moves,
         created_at=snapshot.now,
     )
 

@@ -42,6 +42,7 @@ PAGES = (
     "/replicas/{replica}/use/",
     "/replicas/{replica}/logs/",
     "/nodes/",
+    "/nodes/rebalance/",
     "/nodes/n1/",
     "/nodes/n1/use/",
     "/nodes/n1/drain/",

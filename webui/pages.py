@@ -32,6 +32,7 @@ from orchestrator.operations.deployments import (
 )
 from orchestrator.operations.draining import DeadlineOutOfRange
 from orchestrator.operations.events import Change
+from orchestrator.operations.rebalancing import RebalanceRefused
 from orchestrator.operations.replica_counts import OwnedByAutoscaler
 from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
@@ -53,6 +54,7 @@ MISTAKES = (
     GenerationConflict,
     ManifestInvalid,
     OwnedByAutoscaler,
+    RebalanceRefused,
     ReplicaNotRunning,
 )
 

@@ -136,6 +136,18 @@ def of_job_state(state: str) -> Look:
     return Look(tone=tone, words=words)
 
 
+def of_move(state: str) -> Look:
+    """Return the look of a move of a rebalance."""
+    looks = {
+        "waiting": Look(tone="idle", words=_("waiting")),
+        "moving": Look(tone="progress", words=_("moving")),
+        "done": Look(tone="ok", words=_("moved")),
+        "dropped": Look(tone="warn", words=_("dropped")),
+        "cancelled": Look(tone="pause", words=_("cancelled")),
+    }
+    return looks.get(state, Look(tone="idle", words=_("proposed")))
+
+
 def verb(name: str) -> str:
     """Return the word for what is done to a deployment or replica, by a person or a job."""
     return {

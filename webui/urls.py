@@ -15,6 +15,7 @@ from webui.views import (
     log_stream,
     logs,
     overview,
+    rebalancing,
     things,
 )
 
@@ -57,6 +58,9 @@ urlpatterns = [
     path("replicas/<str:uid>/replace/", acts.replace, name="replace"),
     path("nodes/", things.node_list, name="nodes"),
     path("nodes/add/", acts.add_node, name="add-node"),
+    path("nodes/rebalance/", rebalancing.show_rebalance, name="rebalance"),
+    path("nodes/rebalance/start/", rebalancing.start, name="start-rebalance"),
+    path("nodes/rebalance/cancel/", rebalancing.cancel, name="cancel-rebalance"),
     path("nodes/<str:name>/", things.node, name="node"),
     path("nodes/<str:name>/use/", autoscalers.node_use, name="node-use"),
     path("nodes/<str:name>/drain/", things.drain, name="drain"),

@@ -27,7 +27,10 @@ _FILTERS = [
 
 
 class ReplicaShape(serializers.Serializer[Any]):
-    """A replica; `ports` are pairs of container port and the port to reach it by."""
+    """A replica; `ports` are pairs of container port and the port to reach it by.
+
+    `origin` says from where it was moved, if it was.
+    """
 
     uid = fields.CharField()
     namespace = fields.CharField()
@@ -41,6 +44,7 @@ class ReplicaShape(serializers.Serializer[Any]):
     message = fields.CharField()
     waiting = fields.CharField()
     note = fields.CharField()
+    origin = fields.CharField()
     restarts = fields.IntegerField()
     next_try_at = fields.DateTimeField(allow_null=True)
     address = fields.CharField()

@@ -15,6 +15,7 @@ from orchestrator.cli import (
     executing,
     joining,
     marking,
+    rebalancing,
     tables,
     waiting,
     yaml_form,
@@ -193,6 +194,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "cordon": cordon,
     "uncordon": cordon,
     "drain": draining.drain,
+    "rebalance": rebalancing.rebalance,
     "forget": forget,
     "join-token": joining.token,
     "label": marking.label,
@@ -224,6 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     executing.add_options(made["exec"])
     draining.add_options(made["drain"])
     joining.add_options(made["join-token"])
+    rebalancing.add_options(made["rebalance"])
     marking.add_options(made["label"], made["taint"])
     autoscaling.add_options(made["autoscale"])
     for name in ("logs", "retry", "cordon", "uncordon", "forget"):

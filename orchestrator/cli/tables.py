@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Row = dict[str, Any]
@@ -127,6 +127,7 @@ WIDE: dict[str, list[Column]] = {
     "replicas": [
         ("ADDRESS", _field("address")),
         ("MESSAGE", lambda r: r["message"] or r["waiting"]),
+        ("ORIGIN", _field("origin")),
     ],
     "nodes": [
         ("LABELS", lambda row: ",".join(f"{k}={v}" for k, v in row["labels"].items())),
@@ -153,14 +154,23 @@ def render(kind: str, rows: Sequence[Row], *, wide: bool, with_namespace: bool) 
 
 
 def remarks(kind: str, rows: Sequence[Row]) -> list[str]:
-    """Return what is to be said below the table: why replicas wait, those alike in one line."""
-    waiting: dict[tuple[str, str], list[str]] = {}
+    """Return what is to be said below the table, in one line for replicas alike.
+
+    That is why some wait, and from where some were moved lately.
+    """
+    alike: dict[tuple[str, str], list[str]] = {}
     for row in rows if kind == "replicas" else ():
-        if row["waiting"]:
-            waiting.setdefault((row["deployment"], row["waiting"]), []).append(row["uid"])
+        for sentence in (row["waiting"], row["origin"] if _is_recent(row) else ""):
+            if sentence:
+                alike.setdefault((row["deployment"], sentence), []).append(row["uid"])
     return [
-        f"{deployment}: {', '.join(uids)}: {why}" for (deployment, why), uids in waiting.items()
+        f"{deployment}: {', '.join(uids)}: {sentence}"
+        for (deployment, sentence), uids in alike.items()
     ]
+
+
+def _is_recent(row: Row) -> bool:
+    return datetime.now(UTC) - datetime.fromisoformat(row["created_at"]) < timedelta(hours=1)
 
 
 def _text(value: object) -> str:

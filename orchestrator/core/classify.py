@@ -6,10 +6,11 @@ Every listed replica is either live or stopping; an available one is always live
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase
+from orchestrator.core.plan import Reason
 from orchestrator.core.snapshot import ReplicaView, Snapshot
 
 # Of one deployment, when a node is lost: a herd of starts would hit the nodes that are left.
@@ -18,17 +19,35 @@ REPLACED_PER_SECOND = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """A live replica that is to leave its node: for which reason, and in words why.
+
+    Its successor goes to `target` if that is given, and to none of those in `away_from`. `moves`
+    says how often in a row it will have moved because it kept failing.
+    """
+
+    replica: ReplicaView
+    reason: Reason
+    why: str
+    target: str | None = None
+    away_from: frozenset[str] = frozenset()
+    moves: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
     """Who is there: live replicas by revision, the stopping ones, and the uids that serve.
 
-    `leaving` are the live ones on nodes that are being drained. `unreachable` are on lost nodes:
-    they may run or not; they count for nothing until the node is heard again.
+    `leaving` are the live ones that are to leave their nodes, by uid; `stuck` would, and says what
+    they wait for. `unreachable` are on lost nodes: they may run or not; they count for nothing
+    until the node is heard again.
     """
 
     live: Mapping[int, tuple[ReplicaView, ...]]
     stopping: tuple[ReplicaView, ...]
     available: frozenset[str]
-    leaving: frozenset[str] = frozenset()
+    leaving: Mapping[str, Departure] = field(default_factory=dict)
+    stuck: Mapping[str, str] = field(default_factory=dict)
     unreachable: tuple[ReplicaView, ...] = ()
 
     @property
@@ -52,15 +71,14 @@ class Census:
 
     def without(self, uids: frozenset[str]) -> Census:
         """Return the census as it is once these replicas have left."""
-        return Census(
+        return replace(
+            self,
             live={
                 revision: tuple(replica for replica in replicas if replica.uid not in uids)
                 for revision, replicas in self.live.items()
             },
-            stopping=self.stopping,
             available=self.available - uids,
-            leaving=self.leaving - uids,
-            unreachable=self.unreachable,
+            leaving={uid: item for uid, item in self.leaving.items() if uid not in uids},
         )
 
 
@@ -85,11 +103,13 @@ def take_census(snapshot: Snapshot) -> Census:
             and (at := available_at(replica, min_ready_seconds=wait))
             and at <= snapshot.now
         ),
-        leaving=frozenset(
-            replica.uid
+        leaving={
+            replica.uid: Departure(
+                replica=replica, reason=Reason.DRAIN, why=f"node {replica.node} is drained"
+            )
             for replica in snapshot.replicas
             if replica.phase.is_live and replica.node in drained and replica not in given_up
-        ),
+        },
         unreachable=given_up,
     )
 

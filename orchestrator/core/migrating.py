@@ -1,10 +1,13 @@
-"""Move replicas off nodes that are being drained: a replacement serves first, then they stop.
+"""Move replicas off nodes they are to leave: a replacement serves first, then they stop.
 
 A leaving replica is kept while it is needed, that is until as many others of its revision serve as
 should. Replacements use the room of the update strategy (`replicas + max_surge`); a strategy
 without room stops first, but never below `replicas - max_unavailable`. While a rollout is under way
-nothing is moved besides, as the rollout replaces everything anyway. When the deadline of the drain
+nothing is moved besides, as the rollout replaces everything anyway. When the deadline of a drain
 has passed, whatever is left on the node stops.
+
+What keeps failing is kept as well, though it serves only now and then: until its successor serves
+or fails as often, while there is room for both.
 """
 
 from __future__ import annotations
@@ -12,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from orchestrator.core import progress, scaling, victims
-from orchestrator.core.classify import Census
+from orchestrator.core import progress, rescheduling, scaling, victims
+from orchestrator.core.classify import Census, Departure
 from orchestrator.core.lifecycle import RolloutState
 from orchestrator.core.plan import Reason, StopReplica
 from orchestrator.core.rollout import floor_of
@@ -27,13 +30,15 @@ class Moves:
     """What one pass does about leaving replicas.
 
     `stops` are those that are missed no longer. `staying` says how many of the others each revision
-    may keep, `starts` how many it may start, of which `replacements` are for leaving ones.
+    may keep, `starts` how many it may start, of which the last `replacements` are for leaving ones.
+    `heirs` says by revision whom each start succeeds, where that matters to where it goes.
     """
 
     stops: tuple[StopReplica, ...]
     staying: Mapping[int, int]
     starts: Mapping[int, int]
     replacements: Mapping[int, int]
+    heirs: Mapping[int, tuple[Departure | None, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ def moves(snapshot: Snapshot, census: Census, sizing: Sizing) -> Moves:
         for number, desired in sizing.desired.items()
     }
     if calm:
+        groups = _without_useless(snapshot, census, groups)
         groups = _stopping_first(snapshot, census, groups)
     replacements = _replacements(snapshot, groups) if calm else dict.fromkeys(groups, 0)
     return Moves(
@@ -70,6 +76,10 @@ def moves(snapshot: Snapshot, census: Census, sizing: Sizing) -> Moves:
         staying={number: group.staying for number, group in groups.items()},
         starts={number: group.gap + replacements[number] for number, group in groups.items()},
         replacements=replacements,
+        heirs={
+            number: _heirs(census, number, group, replacements[number])
+            for number, group in groups.items()
+        },
     )
 
 
@@ -88,18 +98,45 @@ def _group(snapshot: Snapshot, census: Census, number: int, desired: int, *, cal
         for view in census.live[number]
     )
     order = victims.choose(leaving, len(leaving), census=census, now=snapshot.now)
-    wanted = [view for view in order if _is_wanted(view, snapshot, census)]
+    wanted = [view for view in order if _is_wanted(view, snapshot, census, calm=calm)]
     needed = max(0, desired - serving)
     kept = tuple(wanted[max(0, len(wanted) - needed) :])
     most = desired if calm else desired - len(kept)
     return _Group(desired=desired, staying=min(others, most), kept=kept)
 
 
-def _is_wanted(view: ReplicaView, snapshot: Snapshot, census: Census) -> bool:
-    """Tell whether a leaving replica serves, and its node may wait for it."""
+def _is_wanted(view: ReplicaView, snapshot: Snapshot, census: Census, *, calm: bool) -> bool:
+    """Tell whether a leaving replica is of use, and its node may wait for it."""
+    if _is_overdue(view, snapshot):
+        return False
+    if calm and census.leaving[view.uid].reason is Reason.RESCHEDULE:
+        heirs = [other for other in census.live[view.revision] if other.replaces == view.uid]
+        return not any(rescheduling.is_failing(heir, snapshot) for heir in heirs)
+    return view.uid in census.available
+
+
+def _is_overdue(view: ReplicaView, snapshot: Snapshot) -> bool:
     node = next(node for node in snapshot.nodes if node.name == view.node)
-    overdue = node.drain_until is not None and node.drain_until <= snapshot.now
-    return view.uid in census.available and not overdue
+    return node.drain_until is not None and node.drain_until <= snapshot.now
+
+
+def _without_useless(
+    snapshot: Snapshot, census: Census, groups: Mapping[int, _Group]
+) -> dict[int, _Group]:
+    """Let go of one that keeps failing and does not serve, where its successor has no room."""
+    if _room(snapshot, groups) > 0 or _is_anything_coming(census):
+        return dict(groups)
+    for number, group in groups.items():
+        useless = [view for view in group.kept if view.uid not in census.available]
+        if useless and group.desired > group.staying + group.gap:
+            kept = tuple(view for view in group.kept if view is not useless[0])
+            return {**groups, number: replace(group, kept=kept)}
+    return dict(groups)
+
+
+def _is_anything_coming(census: Census) -> bool:
+    steady = census.available.union(census.leaving)
+    return any(view.uid not in steady for view in census.everyone_live)
 
 
 def _stopping_first(
@@ -109,13 +146,13 @@ def _stopping_first(
 
     One step at a time: while anything is still to come up, nothing more goes.
     """
-    if any(view.uid not in census.available | census.leaving for view in census.everyone_live):
+    if _is_anything_coming(census):
         return dict(groups)
     kept = {view.uid for group in groups.values() for view in group.kept}
-    serving = len(census.available - (census.leaving - kept))
+    serving = len(census.available - (frozenset(census.leaving) - kept))
     recreates = snapshot.spec.policy.strategy is Strategy.RECREATE
     spare = serving - (0 if recreates else floor_of(snapshot.spec))
-    room = scaling.most_at_once(snapshot.spec) - sum(group.live for group in groups.values())
+    room = _room(snapshot, groups)
     changed = dict(groups)
     for number, group in groups.items():
         unreplaced = group.desired - group.staying
@@ -128,7 +165,7 @@ def _stopping_first(
 
 def _replacements(snapshot: Snapshot, groups: Mapping[int, _Group]) -> dict[int, int]:
     """Return how many of each revision may start besides those that are kept."""
-    room = scaling.most_at_once(snapshot.spec) - sum(group.live for group in groups.values())
+    room = _room(snapshot, groups)
     found = {}
     for number, group in groups.items():
         unreplaced = group.desired - group.staying - group.gap
@@ -137,14 +174,37 @@ def _replacements(snapshot: Snapshot, groups: Mapping[int, _Group]) -> dict[int,
     return found
 
 
+def _room(snapshot: Snapshot, groups: Mapping[int, _Group]) -> int:
+    """Return how many more may exist once every gap is filled."""
+    return scaling.most_at_once(snapshot.spec) - sum(group.live for group in groups.values())
+
+
+def _heirs(
+    census: Census, number: int, group: _Group, replacements: int
+) -> tuple[Departure | None, ...]:
+    """Return whom each start of a revision succeeds: first those to fill its gap, then the rest."""
+    succeeded = {view.replaces for view in census.everyone_live}
+    open_ = [
+        census.leaving[view.uid]
+        for view in census.live[number]
+        if view.uid in census.leaving
+        and view.uid not in succeeded
+        and census.leaving[view.uid].reason is not Reason.DRAIN
+    ]
+    gone = [item for item in open_ if item.replica not in group.kept][: group.gap]
+    kept = [item for item in open_ if item.replica in group.kept][:replacements]
+    filling = [*gone, *[None] * (group.gap - len(gone))]
+    return (*filling, *kept, *[None] * (replacements - len(kept)))
+
+
 def _stops(
     snapshot: Snapshot, census: Census, groups: Mapping[int, _Group]
 ) -> tuple[StopReplica, ...]:
     return tuple(
         StopReplica(
             replica=view.uid,
-            reason=Reason.DRAIN,
-            message=f"node {view.node} is drained; {_why_now(view, snapshot, census)}",
+            reason=census.leaving[view.uid].reason,
+            message=f"{_why(census.leaving[view.uid])}; {_why_now(view, snapshot, census)}",
         )
         for number, group in groups.items()
         for view in census.live[number]
@@ -152,9 +212,15 @@ def _stops(
     )
 
 
+def _why(departure: Departure) -> str:
+    if departure.reason is Reason.DRAIN:
+        return departure.why
+    return f"it moves away from {departure.replica.node} {departure.why}"
+
+
 def _why_now(view: ReplicaView, snapshot: Snapshot, census: Census) -> str:
     if view.uid not in census.available:
         return "this replica does not serve, so it is not missed"
-    if not _is_wanted(view, snapshot, census):
+    if _is_overdue(view, snapshot):
         return "the time for it is over"
     return "this replica is needed there no longer"

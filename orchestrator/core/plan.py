@@ -27,6 +27,10 @@ class Reason(StrEnum):
     PLACED = "Placed"
     UNPLACEABLE = "Unplaceable"
     DRAIN = "NodeDrain"
+    RESCHEDULE = "Rescheduled"
+    RESCHEDULE_WAITS = "RescheduleWaits"
+    REBALANCE = "Rebalanced"
+    MOVE_ENDED = "MoveEnded"
     RESIZE = "ResizeInPlace"
     RESIZE_WAITS = "ResizeWaits"
     DEADLINE = "ProgressDeadlineExceeded"
@@ -45,7 +49,11 @@ class ScaleRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
-    """Create a replica; `node` None means it waits, and `waiting` says for what."""
+    """Create a replica; `node` None means it waits, and `waiting` says for what.
+
+    One that moves another away from its node `replaces` that; `origin` says so to people, and
+    `moves` how often in a row it was because it kept failing.
+    """
 
     revision: int
     slot: int
@@ -54,6 +62,9 @@ class StartReplica:
     reason: Reason
     message: str
     waiting: str = ""
+    replaces: str = ""
+    moves: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +98,16 @@ class UpdateReplica:
 
     replica: str
     resources: Resources
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndMove:
+    """Strike a move that was asked for off the list: it is `done`, or dropped for a reason."""
+
+    move: int
+    done: bool
     reason: Reason
     message: str
 
@@ -129,6 +150,7 @@ Action = (
     | AssignReplica
     | StopReplica
     | UpdateReplica
+    | EndMove
     | FailRollout
     | CompleteRollout
     | PruneRevision

@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from orchestrator.core import history, progress, replicas, sizing, verdict
+from orchestrator.core import (
+    history,
+    progress,
+    relocating,
+    replicas,
+    rescheduling,
+    sizing,
+    verdict,
+)
 from orchestrator.core.classify import Census, available_at, take_census
 from orchestrator.core.lifecycle import NodeState, RolloutState
 from orchestrator.core.plan import (
@@ -32,6 +40,8 @@ def make_plan(snapshot: Snapshot) -> Plan:
     census = take_census(snapshot)
     if snapshot.deleting:
         return _plan_deletion(snapshot, census)
+    census = rescheduling.with_failing(snapshot, census)
+    census, dropped = relocating.with_asked(snapshot, census)
     sized = sizing.resize(snapshot, census, progress.advance(snapshot, census))
     changes = replicas.changes(snapshot, census, sized)
     staying = census.without(changes.stopped)
@@ -45,7 +55,8 @@ def make_plan(snapshot: Snapshot) -> Plan:
         changes = Changes(stops=(), assignments=(), starts=(), updates=())
         actions: tuple[Action, ...] = (outcome,)
     else:
-        actions = _actions(snapshot, sized, changes, outcome, rollout)
+        ended = (*dropped, *relocating.done(snapshot, staying))
+        actions = (*_actions(snapshot, sized, changes, outcome, rollout), *ended)
     settled = not actions and _is_at_rest(snapshot, census, rollout)
     return Plan(
         actions=actions,
@@ -68,7 +79,7 @@ def _sorted(snapshot: Snapshot) -> Snapshot:
 
 
 def _plan_deletion(snapshot: Snapshot, census: Census) -> Plan:
-    actions: list[Action] = list(replicas.stop_everything(census))
+    actions: list[Action] = [*replicas.stop_everything(census), *relocating.called_off(snapshot)]
     # A replica without a node is gone as soon as it is stopped: there is nobody to wait for.
     if all(replica.phase.is_live and replica.node is None for replica in snapshot.replicas):
         actions.append(FinishDeletion())
@@ -136,7 +147,7 @@ def _left_revisions(snapshot: Snapshot, sized: Sizing, changes: Changes) -> Iter
 def _is_at_rest(snapshot: Snapshot, census: Census, rollout: RolloutView) -> bool:
     """Tell whether nothing is under way: as asked for, or held with everything serving."""
     waits = any(replica.waiting for replica in census.everyone_live)
-    moving = census.stopping or census.leaving
+    moving = census.stopping or census.leaving or snapshot.asked
     if waits or moving or len(census.available) != census.total:
         return False
     if progress.is_held(rollout, snapshot.spec):
@@ -152,5 +163,7 @@ def _wake_at(snapshot: Snapshot, census: Census, rollout: RolloutView) -> dateti
         # More of those on lost nodes are given up with every second.
         ripening.append(snapshot.now + timedelta(seconds=1))
     drains = [node.drain_until for node in snapshot.nodes if node.draining]
-    times = [*ripening, *drains, progress.deadline_wake(rollout, snapshot.spec)]
+    policy = snapshot.rescheduling
+    moves = [rescheduling.next_move(v, policy) for v in snapshot.replicas if v.uid in census.stuck]
+    times = [*ripening, *drains, *moves, progress.deadline_wake(rollout, snapshot.spec)]
     return min((at for at in times if at is not None and at > snapshot.now), default=None)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count as numbers
-from itertools import islice
 
 from orchestrator.core import migrating, resizing, victims
-from orchestrator.core.classify import Census
+from orchestrator.core.classify import Census, Departure
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.migrating import Moves
 from orchestrator.core.placement.placer import Placer
@@ -26,7 +25,8 @@ from orchestrator.core.wording import count, without_numbers
 class Changes:
     """What is to be done with single replicas.
 
-    `updates` holds those that wait for room as well; `replacements` of the starts are for a drain.
+    `updates` holds those that wait for room as well; `replacements` of the starts are for
+    replicas that leave.
     """
 
     stops: tuple[StopReplica, ...]
@@ -55,12 +55,13 @@ def changes(snapshot: Snapshot, census: Census, sizing: Sizing) -> Changes:
     updates = tuple(resizing.changes(snapshot, staying, placer))
     assigned = tuple(_find_places(snapshot, staying, placer))
     started = tuple(_find_starts(snapshot, staying, moves, placer))
+    reasons = _reasons_to_stay(staying)
     return Changes(
         stops=stops,
         assignments=tuple(_assignments(assigned, placer)),
         starts=tuple(_start(start, sizing, placer) for start in started),
-        updates=updates,
-        replacements=sum(moves.replacements.values()),
+        updates=(*updates, *reasons),
+        replacements=sum(start.is_replacement for start in started),
     )
 
 
@@ -79,7 +80,7 @@ def stop_everything(census: Census) -> tuple[StopReplica, ...]:
 def _stops(
     snapshot: Snapshot, census: Census, sizing: Sizing, moves: Moves
 ) -> Iterator[StopReplica]:
-    for revision, live in census.without(census.leaving).live.items():
+    for revision, live in census.without(frozenset(census.leaving)).live.items():
         desired = moves.staying[revision]
         change = sizing.changes.get(revision)
         reason = change.reason if change else Reason.SCALE_DOWN
@@ -117,8 +118,8 @@ class _Assignment:
 class _Start:
     """A replica that is missing, where it goes, and how many of its revision were there before.
 
-    `ahead` counts those started before it in this pass as well, `leaving` those on nodes that are
-    being drained.
+    `ahead` counts those started before it in this pass as well, `leaving` those that leave their
+    nodes. A replacement is for one of these; `heir_of` says for which, where that matters.
     """
 
     revision: RevisionView
@@ -127,6 +128,8 @@ class _Start:
     ahead: int
     leaving: int
     node: str | None
+    is_replacement: bool
+    heir_of: Departure | None
 
 
 def _find_places(snapshot: Snapshot, staying: Census, placer: Placer) -> Iterator[_Assignment]:
@@ -141,17 +144,33 @@ def _find_starts(
     snapshot: Snapshot, staying: Census, moves: Moves, placer: Placer
 ) -> Iterator[_Start]:
     for revision in snapshot.revisions:
-        live = staying.live[revision.number]
-        slots = islice(_free_slots(snapshot, revision.number), moves.starts[revision.number])
-        for ahead, slot in enumerate(slots, start=len(live)):
+        live, heirs = staying.live[revision.number], moves.heirs[revision.number]
+        gap = moves.starts[revision.number] - moves.replacements[revision.number]
+        slots = _free_slots(snapshot, revision.number)
+        for number, (predecessor, slot) in enumerate(zip(heirs, slots, strict=False)):
+            node = _place(revision, predecessor, placer)
+            heir_of = predecessor if node is not None else None
+            if predecessor is not None and node is None:
+                if number >= gap:
+                    # It leaves only for a better place, and that has just been given away.
+                    continue
+                node = placer.place(revision)
             yield _Start(
                 revision=revision,
                 slot=slot,
                 live=len(live),
-                ahead=ahead,
+                ahead=len(live) + number,
                 leaving=sum(view.uid in staying.leaving for view in live),
-                node=placer.place(revision),
+                node=node,
+                is_replacement=number >= gap,
+                heir_of=heir_of,
             )
+
+
+def _place(revision: RevisionView, heir_of: Departure | None, placer: Placer) -> str | None:
+    if heir_of is None:
+        return placer.place(revision)
+    return placer.place(revision, away_from=heir_of.away_from, only=heir_of.target)
 
 
 def _assignments(found: Sequence[_Assignment], placer: Placer) -> Iterator[AssignReplica]:
@@ -177,21 +196,46 @@ def _assignments(found: Sequence[_Assignment], placer: Placer) -> Iterator[Assig
             )
 
 
+def _reasons_to_stay(staying: Census) -> Iterator[AssignReplica]:
+    """Yield what has changed about why replicas stay that would be better off elsewhere."""
+    for replica in staying.everyone_live:
+        why = staying.stuck.get(replica.uid, "")
+        if why and why != replica.waiting:
+            yield AssignReplica(
+                replica=replica.uid,
+                node=None,
+                resources=replica.resources,
+                reason=Reason.RESCHEDULE_WAITS,
+                message=why,
+                waiting=why,
+                is_news=without_numbers(why) != without_numbers(replica.waiting),
+            )
+
+
 def _start(start: _Start, sizing: Sizing, placer: Placer) -> StartReplica:
     revision, node = start.revision, start.node
     desired = sizing.desired[revision.number]
     why_not = placer.explain(revision).message if node is None else ""
-    drains = start.ahead >= desired
-    reason = Reason.DRAIN if drains else _reason_to_start(revision, start.ahead, sizing)
+    origin = _origin(start)
     return StartReplica(
         revision=revision.number,
         slot=start.slot,
         node=node,
         resources=revision.resources,
-        reason=reason if node else Reason.UNPLACEABLE,
-        message=f"{_facts(start, desired)}, {_outcome(node, why_not)}",
+        reason=_reason_to_start(start, sizing) if node else Reason.UNPLACEABLE,
+        message=origin or f"{_facts(start, desired)}, {_outcome(node, why_not)}",
         waiting=why_not,
+        replaces=start.heir_of.replica.uid if start.heir_of else "",
+        moves=start.heir_of.moves if start.heir_of else 0,
+        origin=origin,
     )
+
+
+def _origin(start: _Start) -> str:
+    """Return where a replica comes from, for people; empty for one that merely was missing."""
+    if start.heir_of is None:
+        return ""
+    return f"moved from {start.heir_of.replica.node} to {start.node} {start.heir_of.why}"
 
 
 def _free_slots(snapshot: Snapshot, revision: int) -> Iterator[int]:
@@ -201,16 +245,21 @@ def _free_slots(snapshot: Snapshot, revision: int) -> Iterator[int]:
     return (slot for slot in numbers() if slot not in taken)
 
 
-def _reason_to_start(revision: RevisionView, ahead: int, sizing: Sizing) -> Reason:
-    """Return why one starts when `ahead` others are there: to fill a gap, or because it grew."""
-    change = sizing.changes.get(revision.number)
-    return change.reason if change and ahead >= revision.desired else Reason.REPLACE_MISSING
+def _reason_to_start(start: _Start, sizing: Sizing) -> Reason:
+    """Return why one starts: one leaves, there is a gap, or its revision grew."""
+    if start.heir_of is not None:
+        return start.heir_of.reason
+    if start.ahead >= sizing.desired[start.revision.number]:
+        return Reason.DRAIN
+    change = sizing.changes.get(start.revision.number)
+    grew = change and start.ahead >= start.revision.desired
+    return change.reason if change and grew else Reason.REPLACE_MISSING
 
 
 def _facts(start: _Start, desired: int) -> str:
     wanted = count(desired, "replica")
     facts = f"revision {start.revision.number} should have {wanted} and has {start.live}"
-    return f"{facts} ({start.leaving} on nodes that are drained)" if start.leaving else facts
+    return f"{facts} ({start.leaving} of which leave their nodes)" if start.leaving else facts
 
 
 def _outcome(node: str | None, why_not: str) -> str:

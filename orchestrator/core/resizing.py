@@ -23,7 +23,8 @@ def changes(
     for revision in snapshot.revisions:
         for replica in staying.live[revision.number]:
             differs = replica.resources != revision.resources and not replica.update_failed
-            if replica.phase not in RESIZABLE or not (differs or replica.waiting):
+            waits = replica.waiting and replica.uid not in staying.stuck
+            if replica.phase not in RESIZABLE or not (differs or waits):
                 continue
             if not differs:
                 yield _waits_to_grow(replica, revision, "")
@@ -50,6 +51,6 @@ def _waits_to_grow(replica: ReplicaView, revision: RevisionView, why: str) -> As
         node=None,
         resources=revision.resources,
         reason=Reason.RESIZE_WAITS,
-        message=why or "it no longer waits for room for other limits",
+        message=why or "it waits no longer",
         waiting=why,
     )

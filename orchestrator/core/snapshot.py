@@ -10,7 +10,15 @@ from datetime import datetime
 
 from orchestrator.core.constraints import NO_RULES, Labels, PlacementRules, PodTerm, Taint
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
-from orchestrator.core.spec import NO_RESOURCES, NOTHING, Amounts, DeploymentSpec, Resources
+from orchestrator.core.spec import (
+    NO_RESOURCES,
+    NOTHING,
+    RESCHEDULING,
+    Amounts,
+    DeploymentSpec,
+    ReschedulePolicy,
+    Resources,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +50,8 @@ class ReplicaView:
     less is on its way.
     `update_failed` tells that the node could not change its limits to those of its revision, so
     asking again is pointless until the revision changes.
+    `failures` are the latest times it failed on its node. `replaces` is the one it was started
+    instead of; `moves` says how often in a row that was because it kept failing.
     """
 
     uid: str
@@ -57,6 +67,9 @@ class ReplicaView:
     reserved: Amounts = NOTHING
     update_failed: bool = False
     waiting: str = ""
+    failures: tuple[datetime, ...] = ()
+    replaces: str = ""
+    moves: int = 0
     created_at: datetime
 
 
@@ -66,7 +79,7 @@ class NodeView:
 
     `replicas` and `reserved` count those of all deployments until they are gone. `capacity` is
     nothing where the node has not stated any; then nothing is checked against it. `failures` is
-    how many replicas of this deployment died there lately, `images` are those of this deployment
+    how many replicas of this deployment failed there lately, `images` are those of this deployment
     that have run there. A draining one is to be emptied, by
     `drain_until` at the latest if that is given; `lost_at` is since when a lost one is lost.
     """
@@ -102,6 +115,17 @@ class NeighbourView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoveView:
+    """A move of one replica that people asked for: from which node to which, and what is gained."""
+
+    id: int
+    replica: str
+    source: str
+    target: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutView:
     """What the latest pass wrote down, so that this one can tell progress and scaling apart.
 
@@ -125,7 +149,8 @@ class Snapshot:
     """The frozen input of the planner. `current` is the number of the revision asked for.
 
     `revisions` are sorted by number, `replicas` by (revision, slot, uid), `nodes` by name.
-    Gone replicas are left out. `neighbours` are replicas of other deployments of the namespace, as
+    Gone replicas are left out. `asked` are the moves that are still to be made, the first one
+    first. `neighbours` are replicas of other deployments of the namespace, as
     far as a rule looks at them.
     """
 
@@ -139,3 +164,5 @@ class Snapshot:
     replicas: tuple[ReplicaView, ...] = ()
     nodes: tuple[NodeView, ...] = ()
     neighbours: tuple[NeighbourView, ...] = ()
+    asked: tuple[MoveView, ...] = ()
+    rescheduling: ReschedulePolicy = RESCHEDULING

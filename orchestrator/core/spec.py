@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 MAX_REPLICAS = 5000
@@ -114,6 +115,34 @@ class Resources:
 
 
 NO_RESOURCES = Resources()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReschedulePolicy:
+    """When a replica that keeps failing on its node moves to another one.
+
+    After `failures` within `within`; a replica that was moved already stays for `apart`, then for
+    twice as long, and so on up to `longest`. No failures at all turn it off.
+    """
+
+    failures: int = 5
+    within: timedelta = timedelta(minutes=10)
+    apart: timedelta = timedelta(minutes=10)
+    longest: timedelta = timedelta(hours=3)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense."""
+        if self.failures < 0 or self.within <= timedelta(0) or self.apart <= timedelta(0):
+            raise ValueError("failures must not be negative, and the times must be positive")
+
+    def stay(self, moves: int) -> timedelta:
+        """Return how long a replica stays at least, moved so many times in a row before."""
+        if not moves:
+            return timedelta(0)
+        return min(self.longest, self.apart * (1 << min(moves - 1, 20)))
+
+
+RESCHEDULING = ReschedulePolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

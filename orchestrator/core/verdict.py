@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from orchestrator.core import progress
 from orchestrator.core.classify import Census, is_ready
 from orchestrator.core.lifecycle import ReplicaPhase, RolloutState
-from orchestrator.core.plan import DeploymentPhase, Verdict
+from orchestrator.core.plan import DeploymentPhase, Reason, Verdict
 from orchestrator.core.replicas import Changes
 from orchestrator.core.snapshot import ReplicaView, RolloutView, Snapshot
 from orchestrator.core.spec import OnFailure, Strategy
@@ -54,15 +54,24 @@ def _complete(
     if available == census.total == wanted and not census.leaving:
         return DeploymentPhase.AVAILABLE, served if wanted else "scaled to zero"
     if census.leaving and available >= wanted:
-        moving = count(len(census.leaving), "replica")
-        verb = "moves" if len(census.leaving) == 1 else "move"
-        facts = f"{served}; {moving} {verb} off nodes that are drained"
-        return DeploymentPhase.PROGRESSING, f"{facts}{waits}"
+        return DeploymentPhase.PROGRESSING, f"{served}; {_moving(census)}{waits}"
     facts = f"{available} {be(available)} available{waits}"
     if available < rollout.available:
         facts = f"{available} of {count(wanted, 'replica')} {be(available)} available{waits}"
         return DeploymentPhase.DEGRADED, facts
     return DeploymentPhase.PROGRESSING, f"scaling to {count(wanted, 'replica')}, {facts}"
+
+
+def _moving(census: Census) -> str:
+    moving = count(len(census.leaving), "replica")
+    verb = "moves" if len(census.leaving) == 1 else "move"
+    reasons = {departure.reason for departure in census.leaving.values()}
+    if reasons == {Reason.DRAIN}:
+        return f"{moving} {verb} off nodes that are drained"
+    if reasons == {Reason.RESCHEDULE}:
+        there = "a node where it keeps" if len(census.leaving) == 1 else "nodes where they keep"
+        return f"{moving} {verb} away from {there} failing"
+    return f"{moving} {verb} to {'another node' if len(census.leaving) == 1 else 'other nodes'}"
 
 
 def _paused(snapshot: Snapshot, census: Census, *, complete: bool) -> str:

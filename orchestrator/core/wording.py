@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 
 def count(number: int, noun: str) -> str:
@@ -30,6 +31,15 @@ def cores(millis: int) -> str:
 def memory(size: int) -> str:
     """Return memory as people write it, in whole Mi rounded down (less than one: in Ki)."""
     return f"{size >> 20}Mi" if size >= 1 << 20 else f"{size >> 10}Ki"
+
+
+def duration(length: timedelta) -> str:
+    """Return a length of time in the largest unit that says it in whole numbers."""
+    seconds = round(length.total_seconds())
+    for size, noun in ((3600, "hour"), (60, "minute")):
+        if seconds >= size and not seconds % size:
+            return count(seconds // size, noun)
+    return count(seconds, "second")
 
 
 def without_numbers(sentence: str) -> str:

@@ -30,6 +30,7 @@ usage: python3 manage.py COMMAND [OPTIONS]
   cordon      NODE       (and uncordon)
   forget      NODE       write off a node that will not come back
   drain       NODE [--plan] [--deadline SECONDS]    move everything off it, replacements first
+  rebalance   [--plan | --cancel]    move a few replicas so that they are spread better
   label       NODE key=value | key-
   taint       NODE key=value:Effect | key:Effect-
 

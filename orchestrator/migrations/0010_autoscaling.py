@@ -13,7 +13,7 @@ def readiness_of_existing(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orchestrator', '0006_placement'),
+        ('orchestrator', '0008_rebalancing'),
     ]
 
     operations = [

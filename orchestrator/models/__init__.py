@@ -14,6 +14,7 @@ from orchestrator.models.job import (
 from orchestrator.models.joining import JoinToken, NodeIdentity
 from orchestrator.models.metrics import MetricBlock
 from orchestrator.models.node import Node
+from orchestrator.models.rebalance import MoveState, Rebalance, RebalanceMove
 from orchestrator.models.replica import Replica
 
 __all__ = [
@@ -30,9 +31,12 @@ __all__ = [
     "JoinToken",
     "LoginTry",
     "MetricBlock",
+    "MoveState",
     "Namespace",
     "Node",
     "NodeIdentity",
+    "Rebalance",
+    "RebalanceMove",
     "Replica",
     "Result",
     "Revision",

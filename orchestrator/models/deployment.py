@@ -29,7 +29,8 @@ class Deployment(models.Model):
     it: then it is `autoscaled`, or 0 when the manifest says 0.
 
     `settled` false means a pass is owed; every change that could alter a plan clears it in its
-    own transaction, so that a lost nudge costs only the time to the next sweep.
+    own transaction, so that a lost nudge costs only the time to the next sweep. `rebalancing` is
+    set while moves are asked for that have not ended.
     """
 
     uid = models.CharField(max_length=32, unique=True)
@@ -46,6 +47,7 @@ class Deployment(models.Model):
     revision = models.PositiveIntegerField(default=0)
     paused = models.BooleanField(default=False)
     deleting = models.BooleanField(default=False)
+    rebalancing = models.BooleanField(default=False)
 
     settled = models.BooleanField(default=False)
     wake_at = models.DateTimeField(null=True)

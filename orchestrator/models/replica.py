@@ -13,7 +13,10 @@ class Replica(models.Model):
     """One planned unit of one revision on one node.
 
     `resources` are the limits in force or on their way; what is requested is what the node keeps
-    free for it, the larger of both while a change is on its way. (`report_boot`,
+    free for it, the larger of both while a change is on its way. `failures` are the latest times it
+    failed, in seconds since 1970, `failed_at` the last of them. `replaces` is the uid of the one it
+    was started instead of, `origin` says so, and `moves` how often in a row that was because it
+    kept failing. (`report_boot`,
     `report_sequence`) is the latest report that spoke about it; older ones change nothing.
     """
 
@@ -49,6 +52,11 @@ class Replica(models.Model):
     oom_killed = models.BooleanField(default=False)
     died_at = models.DateTimeField(null=True)
     log_tail = models.TextField(default="")
+    failures = models.JSONField(default=list)
+    failed_at = models.DateTimeField(null=True)
+    replaces = models.CharField(max_length=32, default="")
+    moves = models.PositiveIntegerField(default=0)
+    origin = models.TextField(default="")
 
     report_boot = models.BigIntegerField(default=0)
     report_sequence = models.BigIntegerField(default=0)

@@ -55,6 +55,7 @@ TABLE = {
     "replica-exec": _USUAL,
     "nodes": _USUAL,
     "join-tokens": _ONLY_ADMINS,
+    "node-rebalance": _USUAL,
     "node": _ADMIN,
     "node-cordon": _ADMIN,
     "node-uncordon": _ADMIN,

@@ -20,6 +20,7 @@ from orchestrator.celery import app
 logger = logging.getLogger(__name__)
 
 CHANNEL = "kijabi:changes"
+REBALANCE = "rebalance"
 # A broker that is away must not slow every change down: it is asked again after a while.
 SULK_SECONDS = 3.0
 _silent_until = [0.0]

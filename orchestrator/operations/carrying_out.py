@@ -23,7 +23,7 @@ from orchestrator.models import (
     Replica,
     Revision,
 )
-from orchestrator.operations import assignments, deployments, events, jobs, namespaces
+from orchestrator.operations import assignments, deployments, events, jobs, namespaces, rebalancing
 from orchestrator.operations.events import SYSTEM, Change
 from orchestrator.queries import snapshots
 
@@ -41,6 +41,8 @@ CHANGED_FIELDS = (
     "finished_at",
     "cause",
 )
+
+_ALARMING = (core.Reason.UNPLACEABLE, core.Reason.RESCHEDULE, core.Reason.RESCHEDULE_WAITS)
 
 
 class Execution:
@@ -87,6 +89,8 @@ class Execution:
                 self._stop(action)
             case core.UpdateReplica():
                 self._update(action)
+            case core.EndMove():
+                rebalancing.end_move(self._deployment, action, now=self._now)
             case core.FailRollout():
                 self._fail(action)
             case core.CompleteRollout():
@@ -115,6 +119,9 @@ class Execution:
             phase=ReplicaPhase.ASSIGNED if action.node else ReplicaPhase.PENDING,
             reason="Assigned" if action.node else "Unplaceable",
             waiting=action.waiting,
+            replaces=action.replaces,
+            moves=action.moves,
+            origin=action.origin,
             created_at=self._now,
         )
         _ask_for(replica, action.resources)
@@ -225,7 +232,7 @@ class Execution:
 
     def _event(self, action: core.Action, revision: Revision) -> Event:
         reason = getattr(action, "reason", type(action).__name__)
-        alarming = isinstance(action, core.FailRollout) or reason == core.Reason.UNPLACEABLE
+        alarming = isinstance(action, core.FailRollout) or reason in _ALARMING
         return events.about_deployment(
             self._deployment,
             reason=str(reason),

@@ -84,6 +84,11 @@ def about_namespace(name: str, *, reason: str, message: str, now: datetime) -> E
     return Event(at=now, reason=reason, message=message, actor=SYSTEM, namespace=name)
 
 
+def about_everything(*, reason: str, message: str, now: datetime) -> Event:
+    """Return an unsaved event about no single thing."""
+    return Event(at=now, reason=reason, message=message, actor=SYSTEM)
+
+
 def done_by(change: Change, event: Event, act: Act, *, result: Result = Result.DONE) -> Event:
     """Return the unsaved event with who did it and what; only people's acts are for the audit."""
     event.actor, event.via = change.actor, change.via

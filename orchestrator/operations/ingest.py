@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from django.db import transaction
 
+from orchestrator.core import rescheduling
 from orchestrator.core.lifecycle import ReplicaPhase, may_follow
 from orchestrator.models import Deployment, Event, Replica
 from orchestrator.operations import (
@@ -132,6 +133,8 @@ def _copy(row: Replica, status: protocol.ReplicaStatus, now: datetime) -> None:
         row.ready, row.ready_at = ready, now if ready else None
         row.readiness_changed_at = now
     row.reason, row.message, row.note = status.reason[:64], status.message, status.note
+    if status.restarts > row.restarts:
+        _note_failures(row, status.restarts - row.restarts, now)
     row.restarts = status.restarts
     row.started_at, row.next_try_at = _instant(status.started_at), _instant(status.next_try_at)
     row.container_id, row.address = status.container_id, status.address
@@ -140,6 +143,14 @@ def _copy(row: Replica, status: protocol.ReplicaStatus, now: datetime) -> None:
         row.exit_code, row.oom_killed = status.death.exit_code, status.death.oom_killed
         row.died_at = _instant(status.death.finished_at)
         row.log_tail = status.death.log_tail or row.log_tail
+
+
+def _note_failures(row: Replica, number: int, now: datetime) -> None:
+    """Note when a replica failed, by our own clock: every restart in place follows a failure."""
+    known = [datetime.fromtimestamp(at, tz=UTC) for at in row.failures]
+    since = row.failed_at or row.created_at
+    noted = rescheduling.noted(known, number=number, since=since, now=now)
+    row.failures, row.failed_at = [at.timestamp() for at in noted], now
 
 
 def _event(

@@ -26,7 +26,7 @@ from worker.identity import Identity, Keys, NoIdentity
 LIFETIME = timedelta(minutes=10)
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # Addresses below nodes/, of the API and of pages, that are no nodes.
-_RESERVED = frozenset({"add", "join", "join-tokens"})
+_RESERVED = frozenset({"add", "join", "join-tokens", "rebalance"})
 _AWAY = frozenset({NodeState.SUSPECT, NodeState.LOST})
 
 

@@ -18,6 +18,7 @@ from orchestrator.models import (
     Event,
     IdempotentAnswer,
     Job,
+    Rebalance,
     Replica,
 )
 from orchestrator.operations import autoscaling, logins
@@ -35,7 +36,7 @@ def owed(*, now: datetime) -> list[int]:
 
 
 def prune(*, now: datetime) -> int:
-    """Forget old events, finished jobs, answers, logins, sessions, gone replicas; return rows."""
+    """Forget what is old: events, jobs, answers, logins, sessions, replicas; return the rows."""
     rows = 0
     rows += Event.objects.filter(at__lt=now - EVENTS_KEPT).delete()[0]
     finished = Job.objects.exclude(state__in=OPEN_STATES)
@@ -44,6 +45,8 @@ def prune(*, now: datetime) -> int:
     rows += logins.forget_old(now=now)
     rows += autoscaling.prune(now=now)
     rows += Session.objects.filter(expire_date__lt=now).delete()[0]
+    ended = Rebalance.objects.filter(running=False)
+    rows += ended.filter(ended_at__lt=now - EVENTS_KEPT).delete()[0]
     for pk in Deployment.objects.values_list("pk", flat=True):
         rows += _prune_replicas(pk)
     return rows

@@ -40,6 +40,7 @@ class ReplicaRecord:
     message: str
     waiting: str
     note: str
+    origin: str
     restarts: int
     next_try_at: datetime | None
     address: str
@@ -123,6 +124,7 @@ def _record(row: Replica) -> ReplicaRecord:
         message=row.message,
         waiting=row.waiting,
         note=row.note,
+        origin=row.origin,
         restarts=row.restarts,
         next_try_at=row.next_try_at,
         address=row.address,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Q, Sum
 
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.snapshot import (
+    MoveView,
     NeighbourView,
     NodeView,
     ReplicaView,
@@ -19,22 +21,22 @@ from orchestrator.core.snapshot import (
     RolloutView,
     Snapshot,
 )
-from orchestrator.core.spec import NOTHING, Amounts, Resources
+from orchestrator.core.spec import NOTHING, Amounts, ReschedulePolicy, Resources
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests import placing
-from orchestrator.models import Deployment, Node, Replica, Revision
+from orchestrator.models import Deployment, MoveState, Node, RebalanceMove, Replica, Revision
 
 FAILURES_COUNT_FOR = timedelta(minutes=10)
 
 
 def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime) -> Snapshot:
-    """Return everything the planner may look at for one deployment (at most 6 queries).
+    """Return everything the planner may look at for one deployment (at most 7 queries).
 
     `revisions` are all of the deployment's, in the order of their numbers.
     """
     views = tuple(_revision(revision) for revision in revisions)
     images = {row.pk: view.image for row, view in zip(revisions, views, strict=True)}
-    return _snapshot(
+    snapshot = _snapshot(
         deployment,
         views,
         _replicas(
@@ -45,14 +47,17 @@ def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime
         _neighbours(deployment, everyone=any(v.rules.look_at_replicas for v in views)),
         now,
     )
+    return replace(snapshot, asked=_asked([deployment]).get(deployment.pk, ()))
 
 
 def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapshot]:
     """Return the snapshots of many deployments, in their order, without what nodes have seen.
 
-    6 queries, and 2 more for each deployment with rules about who runs beside it.
+    6 queries (7 while anything is rebalanced), and 2 more for each deployment with rules about who
+    runs beside it.
     """
     wanted, everywhere = list(deployments), _nodes({})
+    asked = _asked(wanted)
     revisions: dict[int, list[Revision]] = defaultdict(list)
     for revision in Revision.objects.filter(deployment__in=wanted).order_by("number"):
         revisions[revision.deployment_id].append(revision)
@@ -68,16 +73,15 @@ def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapsh
         views = tuple(_revision(revision) for revision in own)
         everyone = any(view.rules.look_at_replicas for view in views)
         looks = everyone or deployment.namespace_id in choosy
-        found.append(
-            _snapshot(
-                deployment,
-                views,
-                _replicas(replicas[deployment.pk], {row.pk: row.number for row in own}),
-                everywhere,
-                _neighbours(deployment, everyone=everyone) if looks else (),
-                now,
-            )
+        snapshot = _snapshot(
+            deployment,
+            views,
+            _replicas(replicas[deployment.pk], {row.pk: row.number for row in own}),
+            everywhere,
+            _neighbours(deployment, everyone=everyone) if looks else (),
+            now,
         )
+        found.append(replace(snapshot, asked=asked.get(deployment.pk, ())))
     return found
 
 
@@ -102,6 +106,14 @@ def _snapshot(
         replicas=replicas,
         nodes=nodes,
         neighbours=neighbours,
+        rescheduling=_reschedule_policy(),
+    )
+
+
+def _reschedule_policy() -> ReschedulePolicy:
+    number, within, apart = settings.RESCHEDULE
+    return ReschedulePolicy(
+        failures=int(number), within=timedelta(seconds=within), apart=timedelta(seconds=apart)
     )
 
 
@@ -164,6 +176,9 @@ def _replicas(rows: Iterable[Replica], numbers: Mapping[int, int]) -> tuple[Repl
             reserved=reserved_for(row),
             update_failed=row.update_failed,
             waiting=row.waiting,
+            failures=tuple(datetime.fromtimestamp(at, tz=UTC) for at in row.failures),
+            replaces=row.replaces,
+            moves=row.moves,
             created_at=row.created_at,
         )
         for row in rows
@@ -185,17 +200,17 @@ _NO_HISTORY = _History()
 def _history(
     deployment: Deployment, images: Mapping[int, str], now: datetime
 ) -> dict[str, _History]:
-    """Return by node how many replicas died there lately, and which images have run there."""
-    lately = Q(died_at__gt=now - FAILURES_COUNT_FOR)
+    """Return by node how many replicas failed there lately, and which images have run there."""
+    lately = Q(failed_at__gt=now - FAILURES_COUNT_FOR)
     rows = deployment.replica_set.exclude(node=None).order_by()
     counted = rows.values_list("node_id", "revision_id").annotate(
-        died=Count("pk", filter=lately), started=Count("started_at")
+        failed=Count("pk", filter=lately), started=Count("started_at")
     )
     found: dict[str, _History] = {}
-    for node, revision, died, started in counted:
+    for node, revision, failed, started in counted:
         known = found.get(node, _NO_HISTORY)
         image = {images[revision]} if started else set()
-        found[node] = _History(known.failures + died, known.images | image)
+        found[node] = _History(known.failures + failed, known.images | image)
     return found
 
 
@@ -235,6 +250,25 @@ def _node(node: Node, replicas: int, reserved: Amounts, history: _History) -> No
         failures=history.failures,
         images=history.images,
     )
+
+
+def _asked(deployments: Iterable[Deployment]) -> Mapping[int, tuple[MoveView, ...]]:
+    """Return by deployment the moves people asked for; where there are none, nothing is read."""
+    found: dict[int, list[MoveView]] = defaultdict(list)
+    concerned = [deployment for deployment in deployments if deployment.rebalancing]
+    if concerned:
+        rows = RebalanceMove.objects.filter(deployment__in=concerned, state=MoveState.OPEN)
+        for row in rows.order_by("pk"):
+            found[int(row.deployment_id or 0)].append(
+                MoveView(
+                    id=row.pk,
+                    replica=row.replica,
+                    source=row.source,
+                    target=row.target,
+                    why=row.gain,
+                )
+            )
+    return {pk: tuple(moves) for pk, moves in found.items()}
 
 
 def _neighbours(deployment: Deployment, *, everyone: bool) -> tuple[NeighbourView, ...]:

@@ -206,8 +206,8 @@ def test_a_node_where_it_died_lately_comes_later_and_its_image_is_remembered(sen
         report(node)
     deploy(manifest(replicas=1))
     death = protocol.LatestDeath(exit_code=1, finished_at=timezone.now().timestamp())
-    running = status(replicas()[0], protocol.NodePhase.RUNNING, started_at=1.0, death=death)
-    report("n1", running)
+    once = {"restarts": 1, "started_at": 1.0, "death": death}
+    report("n1", status(replicas()[0], protocol.NodePhase.RUNNING, **once))
     row = Deployment.objects.get()
 
     now, later = timezone.now(), timezone.now() + timedelta(minutes=11)

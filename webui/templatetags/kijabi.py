@@ -35,6 +35,7 @@ for _name in (
     "of_job",
     "of_job_state",
     "of_event",
+    "of_move",
 ):
     register.filter(_name, getattr(presenters, _name))
 register.filter("verb", presenters.verb)

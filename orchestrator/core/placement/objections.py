@@ -33,6 +33,14 @@ class Objection:
     lacking: float = 0.0
 
 
+GONE = Objection(
+    singular="has been forgotten",
+    plural="have been forgotten",
+    remedy="if it joined again",
+    effort=Effort.REPAIR,
+)
+
+
 def being(what: str, *, remedy: str, effort: Effort) -> Objection:
     """Return the objection that a node is something."""
     return Objection(singular=f"is {what}", plural=f"are {what}", remedy=remedy, effort=effort)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from orchestrator.core.constraints import PodTerm
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.placement import explanation, filters, scores
 from orchestrator.core.placement.explanation import Explanation
 from orchestrator.core.placement.neighbours import Neighbourhood
-from orchestrator.core.placement.objections import Objection
+from orchestrator.core.placement.objections import GONE, Objection
 from orchestrator.core.placement.resources import Ledger
 from orchestrator.core.placement.scores import Rank
 from orchestrator.core.snapshot import NeighbourView, ReplicaView, RevisionView, Snapshot
@@ -36,9 +37,21 @@ class Placer:
         self._ranks: dict[int, dict[str, Rank]] = {}
         self._explanations: dict[int, Explanation] = {}
 
-    def place(self, revision: RevisionView) -> str | None:
-        """Return the best node for one more replica and count it there; None when none fits."""
+    def place(
+        self,
+        revision: RevisionView,
+        *,
+        away_from: frozenset[str] = frozenset(),
+        only: str | None = None,
+    ) -> str | None:
+        """Return the best node for one more replica and count it there; None when none fits.
+
+        It is none of those it shall be `away_from`, and `only` one if that is given.
+        """
         ranks = self._ranked(revision)
+        if away_from or only is not None:
+            open_ = ranks.keys() - away_from if only is None else {only} - away_from
+            ranks = {name: rank for name, rank in ranks.items() if name in open_}
         if not ranks:
             return None
         name = min(ranks, key=ranks.__getitem__)
@@ -47,6 +60,15 @@ class Placer:
         self._neighbourhood.add(name, revision)
         self._renew_ranks(name, revision)
         return name
+
+    def objections(self, name: str, revision: RevisionView) -> tuple[Objection, ...]:
+        """Return everything that speaks against one more replica of the revision on a node."""
+        return self._objections(name, revision) if name in self._nodes else (GONE,)
+
+    def cost(self, name: str, revision: RevisionView) -> int:
+        """Return how far a node is from what the template would like, by its weights."""
+        own = scores.cost_of_node(self._nodes[name], self._labels[name], revision)
+        return own + self._neighbourhood.cost(name, revision, self._fits(revision))
 
     def grow(self, replica: ReplicaView, wanted: Amounts) -> bool:
         """Reserve more for a replica where it runs; tell whether its node has that much left."""
@@ -58,8 +80,20 @@ class Placer:
             self._ledger.reserve(replica.node, more)
         return fits
 
-    def explain(self, revision: RevisionView) -> Explanation:
-        """Return every reason why no node fits the revision, after all that was placed so far."""
+    def explain(
+        self, revision: RevisionView, against: Mapping[str, Objection] | None = None
+    ) -> Explanation:
+        """Return every reason why no node fits the revision, after all that was placed so far.
+
+        `against` is what else speaks against some nodes.
+        """
+        if against:
+            more = {name: (objection,) for name, objection in against.items()}
+            found = {
+                name: (*more.get(name, ()), *self._objections(name, revision))
+                for name in self._nodes
+            }
+            return explanation.explain(found)
         if revision.number not in self._explanations:
             found = {name: self._objections(name, revision) for name in self._nodes}
             self._explanations[revision.number] = explanation.explain(found)
@@ -103,12 +137,10 @@ class Placer:
         fitting = self._fits(revision)
         if any(self._neighbourhood.objections(name, revision, fitting)):
             return None
-        node = self._nodes[name]
-        cost = scores.cost_of_node(node, self._labels[name], revision)
         return scores.rank(
-            node,
+            self._nodes[name],
             revision,
-            cost=cost + self._neighbourhood.cost(name, revision, fitting),
+            cost=self.cost(name, revision),
             own=self._crowd[name],
             allocated=self._ledger.allocated(name),
         )

@@ -13,6 +13,19 @@ from orchestrator.core.spec import Amounts
 from orchestrator.core.wording import cores, memory
 
 
+def share(reserved: Amounts, capacity: Amounts) -> int:
+    """Return how full something is, in thousandths: the mean over what its capacity states."""
+    shares = [
+        part * 1000 // whole
+        for part, whole in (
+            (reserved.cpu_millis, capacity.cpu_millis),
+            (reserved.memory_bytes, capacity.memory_bytes),
+        )
+        if whole
+    ]
+    return sum(shares) // len(shares) if shares else 0
+
+
 class Ledger:
     """The reservations of every node, with those this pass has added."""
 
@@ -30,16 +43,7 @@ class Ledger:
 
     def allocated(self, node: str) -> int:
         """Return how full a node is, in thousandths: the mean over what it has stated."""
-        capacity, reserved = self._capacity[node], self._reserved[node]
-        shares = [
-            part * 1000 // whole
-            for part, whole in (
-                (reserved.cpu_millis, capacity.cpu_millis),
-                (reserved.memory_bytes, capacity.memory_bytes),
-            )
-            if whole
-        ]
-        return sum(shares) // len(shares) if shares else 0
+        return share(self._reserved[node], self._capacity[node])
 
     def objections(self, node: str, asked: Amounts) -> Iterator[Objection]:
         """Yield what is short on a node."""

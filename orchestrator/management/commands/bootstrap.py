@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -36,6 +39,10 @@ class Command(BaseCommand):
 
     def handle(self, **options: object) -> None:
         """Prepare everything and say what the first login is."""
+        with _alone(settings.HOME):
+            self._prepare(options)
+
+    def _prepare(self, options: Mapping[str, object]) -> None:
         call_command("migrate", verbosity=0, interactive=False)
         call_command("collectstatic", verbosity=0, interactive=False)
         path = settings.HOME / TOKEN_FILE
@@ -53,6 +60,18 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(answer))
         else:
             self.stdout.write("\n".join(f"{name}: {value}" for name, value in answer.items()))
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Let nodes that start at once prepare one after the other: files are swept and written."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _enrol(node: str, home: Path, now: datetime) -> None:

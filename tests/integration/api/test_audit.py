@@ -16,6 +16,7 @@ from tests.integration.api.test_autoscalers import ONE as AUTOSCALER
 from tests.integration.api.test_autoscalers import autoscaler
 from tests.integration.api.test_records import report, run_passes
 from tests.integration.conftest import client_of
+from tests.played_nodes import Nodes
 from worker import protocol
 
 TAINT = {"key": "gpu", "effect": "NoSchedule"}
@@ -108,6 +109,24 @@ def test_acts_on_autoscalers(web: APIClient):
         ("apply", "autoscaler", "web", "", "2 to 9 replicas"),
         ("patch", "autoscaler", "web", "2 to 9 replicas", "2 to 12 replicas"),
         ("delete", "autoscaler", "web", "", ""),
+    ]
+
+
+def test_rebalancing_and_cancelling_that_are_acts(api: APIClient):
+    rebalance, nodes = "/api/v1/nodes/rebalance/", Nodes()
+    nodes.join("n1")
+    apply(api, manifest(replicas=2))
+    nodes.settle()
+    nodes.join("n2")
+
+    post(api, rebalance, {})
+    post(api, rebalance, {})
+    api.delete(rebalance)
+
+    number = api.get(rebalance).json()["id"]
+    assert acts("&user=admin")[1:] == [
+        ("rebalance", "rebalance", str(number), "", ""),
+        ("cancel", "rebalance", str(number), "", ""),
     ]
 
 

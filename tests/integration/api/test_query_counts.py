@@ -36,6 +36,8 @@ PAGES = [
     "replicas/UID/",
     "nodes/",
     "nodes/n0/",
+    "nodes/rebalance/",
+    "nodes/rebalance/?plan",
     "jobs/",
     "events/",
     "events/?audit=true",

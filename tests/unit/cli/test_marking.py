@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -62,12 +63,20 @@ def test_what_cannot_be_meant_is_told(api, words, told):
     assert not api.asked
 
 
+def a_row(uid, *, waiting="", origin="", age=0):
+    made = datetime.now(UTC) - timedelta(minutes=age)
+    row = {"uid": uid, "deployment": "web", "waiting": waiting, "origin": origin}
+    return {**row, "created_at": made.isoformat()}
+
+
 def test_why_replicas_wait_is_said_once_below_their_table():
-    rows = [
-        {"uid": "a", "deployment": "web", "waiting": "no node fits"},
-        {"uid": "b", "deployment": "web", "waiting": ""},
-        {"uid": "c", "deployment": "web", "waiting": "no node fits"},
-    ]
+    rows = [a_row("a", waiting="no node fits"), a_row("b"), a_row("c", waiting="no node fits")]
 
     assert tables.remarks("replicas", rows) == ["web: a, c: no node fits"]
     assert tables.remarks("nodes", [{}]) == []
+
+
+def test_where_replicas_were_moved_from_is_said_for_an_hour():
+    rows = [a_row("a", origin="moved from n1 to n2"), a_row("b", origin="moved", age=61)]
+
+    assert tables.remarks("replicas", rows) == ["web: a: moved from n1 to n2"]
