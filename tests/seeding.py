@@ -12,22 +12,26 @@ from itertools import cycle, islice
 
 from django.db.models import F
 
+from orchestrator.core import samples
 from orchestrator.core.lifecycle import ReplicaPhase, RolloutState
 from orchestrator.core.plan import DeploymentPhase
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.manifest import parse
 from orchestrator.models import (
+    Autoscaler,
     Deployment,
     Event,
     Gateway,
     Job,
     JobOperation,
     JobState,
+    MetricBlock,
     Namespace,
     Node,
     Replica,
     Revision,
     RevisionLabel,
+    ScalingDecision,
     Severity,
 )
 from orchestrator.operations import applying
@@ -63,6 +67,8 @@ def seed(now: datetime, size: Size | None = None) -> dict[str, str]:
     latest = Event.objects.filter(pk__gt=events[size.events // 2].pk)
     latest.update(cause=F("pk") - size.events // 2)
     jobs = Job.objects.bulk_create(_jobs(replicas, events, size, now))
+    _watch(deployments[1], now)
+    MetricBlock.objects.bulk_create(_blocks(deployments[0], replicas[:3], now))
     web = [replica for replica in replicas if replica.deployment.name == "web"]
     return {"replica": web[0].uid, "job": jobs[-1].uid, "event": str(events[-1].pk)}
 
@@ -95,6 +101,58 @@ def _nodes(count: int, now: datetime) -> Iterator[Node]:
             release="0.1.0",
             joined_at=now - timedelta(days=30),
             seen_at=now,
+        )
+
+
+def _watch(deployment: Deployment, now: datetime) -> None:
+    """Let an autoscaler own the number of one deployment, and have decided a while."""
+    name = deployment.name
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": name}, "maxReplicas": 20}
+    autoscaler = Autoscaler.objects.create(
+        uid="scaler",
+        namespace_id=deployment.namespace_id,
+        name=name,
+        target=name,
+        manifest={
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name},
+            "spec": spec,
+        },
+        created_at=now,
+        changed_at=now,
+    )
+    Deployment.objects.filter(pk=deployment.pk).update(
+        scaled_by=name, autoscaled=deployment.replicas
+    )
+    ScalingDecision.objects.bulk_create(
+        ScalingDecision(
+            autoscaler=autoscaler,
+            at=now - timedelta(seconds=5 * index),
+            current=10,
+            proposed=9,
+            desired=10,
+            word="ScaleDownStabilized",
+            message="the number stays 10: cpu: 72 % on average of 10 replicas",
+        )
+        for index in range(60)
+    )
+
+
+def _blocks(
+    deployment: Deployment, replicas: list[Replica], now: datetime
+) -> Iterator[MetricBlock]:
+    """Measure some replicas of one deployment for an hour."""
+    measured = {
+        replica.uid: (deployment.pk, [120, 30 << 20, 900, 400, 1, 500, 64 << 20])
+        for replica in replicas
+    }
+    for minute in range(60):
+        yield MetricBlock(
+            node="n1",
+            seconds=60,
+            at=now - timedelta(minutes=minute),
+            samples=samples.block([700, GIB, 5000, 4000], measured),
         )
 
 

@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from orchestrator.manifests.problems import ManifestInvalid
 from orchestrator.operations.access import why_not
 from orchestrator.operations.accounts import SESSION
+from orchestrator.operations.autoscalers import AutoscalerChanged, AutoscalerExists
 from orchestrator.operations.deployments import (
     DeploymentBusy,
     DeploymentExists,
@@ -34,6 +35,7 @@ from orchestrator.operations.events import Change
 from orchestrator.operations.node_marks import LabelFixed
 from orchestrator.operations.nodes import NodeAlive
 from orchestrator.operations.rebalancing import RebalanceRefused
+from orchestrator.operations.replica_counts import OwnedByAutoscaler
 from orchestrator.operations.replicas import ReplicaNotRunning
 from orchestrator.queries.rows import Rows
 from webui import repeats
@@ -46,6 +48,8 @@ LOOKING = ("GET", "HEAD")
 # What a person can cause; each says in one sentence what was wrong.
 MISTAKES = (
     LookupError,
+    AutoscalerChanged,
+    AutoscalerExists,
     DeadlineOutOfRange,
     DeploymentBusy,
     DeploymentExists,
@@ -53,6 +57,7 @@ MISTAKES = (
     LabelFixed,
     ManifestInvalid,
     NodeAlive,
+    OwnedByAutoscaler,
     RebalanceRefused,
     ReplicaNotRunning,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from orchestrator.queries import history
 WIDTH, HEIGHT = 600, 140
 LEFT, BOTTOM, TOP = 30, 20, 8
 POINTS = 60
+MOST_ROWS = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +35,10 @@ class Picture:
     area: str = ""
     wanted: str = ""
     bars: tuple[Bar, ...] = ()
-    top: int
+    top: int | str
     first: datetime
     last: datetime
-    rows: tuple[tuple[datetime, tuple[int, ...]], ...]
+    rows: tuple[tuple[datetime, tuple[int | str, ...]], ...]
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -74,6 +75,48 @@ def activity() -> Picture:
         last=hours[-1].begin,
         rows=tuple((hour.begin, (hour.restarts, hour.rollouts)) for hour in hours),
     )
+
+
+Series = Sequence[tuple[datetime, int | None]]
+
+
+def drawn(line: Series, dashed: Series, said: Callable[[int], str]) -> Picture:
+    """Return one or two lines over the same moments; `said` puts a value in words.
+
+    Where nothing is known the line goes straight to what is known next.
+    """
+    first, last = line[0][0], line[-1][0]
+    top = max([1, *(value for _at, value in [*line, *dashed] if value is not None)])
+
+    def points(series: Series) -> str:
+        seconds = max(1.0, (last - first).total_seconds())
+        places = (
+            _point((at - first).total_seconds() / seconds, value / top)
+            for at, value in series
+            if value is not None
+        )
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+    path, floor = points(line), HEIGHT - BOTTOM
+    begin, end = (path.split(" ")[index].split(",")[0] for index in (0, -1))
+    beside = dict(dashed)
+    every = max(1, len(line) // MOST_ROWS)
+    return Picture(
+        line=path,
+        area=f"{begin},{floor} {path} {end},{floor}",
+        wanted=points(dashed),
+        top=said(top),
+        first=first,
+        last=last,
+        rows=tuple(
+            (at, tuple(_said(said, v) for v in ((value, beside[at]) if beside else (value,))))
+            for at, value in line[::every]
+        ),
+    )
+
+
+def _said(said: Callable[[int], str], value: int | None) -> str:
+    return "–" if value is None else said(value)
 
 
 def _bars(hours: Sequence[history.Hour], top: int) -> list[Bar]:

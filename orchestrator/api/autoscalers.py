@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import fields, renderers, serializers
@@ -16,6 +17,7 @@ from orchestrator.api.bodies import (
     expected_generation,
     is_asked,
     manifest_in,
+    number_of,
     object_of,
 )
 from orchestrator.api.deployments import MANIFEST_BODY, YamlRenderer
@@ -24,7 +26,7 @@ from orchestrator.operations import autoscalers
 from orchestrator.operations.autoscalers import AutoscalerNotFound
 from orchestrator.operations.deployments import NamespaceNotFound
 from orchestrator.queries import autoscalers as queries
-from orchestrator.queries import namespaces
+from orchestrator.queries import backtests, namespaces
 
 KIND = "HorizontalPodAutoscaler"
 _IF_MATCH = OpenApiParameter(
@@ -185,6 +187,45 @@ class Manifest(ApiView):
         if manifest is None:
             raise AutoscalerNotFound(namespace, name)
         return Response(manifest)
+
+
+class CourseShape(serializers.Serializer[Any]):
+    """How many replicas a policy would have had; `flaps` are the turns of its direction."""
+
+    replicas = fields.ListField(child=fields.ListField())
+    changes = fields.IntegerField()
+    flaps = fields.IntegerField()
+    replica_hours = fields.FloatField()
+    highest = fields.IntegerField()
+
+
+class BacktestShape(serializers.Serializer[Any]):
+    """What was measured, replayed through the policy as it is and as it would be."""
+
+    seconds = fields.IntegerField()
+    resolution = fields.IntegerField()
+    present = CourseShape()
+    changed = CourseShape()
+    note = fields.CharField()
+
+
+class Backtest(ApiView):
+    """What a changed policy would have done."""
+
+    @extend_schema(
+        request=MANIFEST_BODY,
+        parameters=[OpenApiParameter("seconds", int, description="so far back; 3600 by default")],
+        responses=BacktestShape,
+    )
+    def post(self, request: Request, namespace: str, name: str) -> Response:
+        """Replay what was measured through the manifest that is sent; nothing is changed."""
+        manifest = manifest_in(KIND, namespace, object_of(request), name)
+        stated = request.query_params.get("seconds", "3600")
+        seconds = number_of(stated, "seconds", at_most=backtests.LONGEST_SECONDS)
+        found = backtests.compare(manifest.full, seconds=seconds, now=timezone.now())
+        if found is None:
+            raise AutoscalerNotFound(namespace, name)
+        return Response(BacktestShape(found).data)
 
 
 class Decisions(ListView):

@@ -76,6 +76,7 @@ urlpatterns = [
     _at(f"{_IN}autoscalers/", autoscalers.NamespaceAutoscalers, "namespace-autoscalers"),
     _at(_SCALER, autoscalers.Autoscaler, "autoscaler"),
     _at(f"{_SCALER}manifest/", autoscalers.Manifest, "autoscaler-manifest"),
+    _at(f"{_SCALER}backtest/", autoscalers.Backtest, "autoscaler-backtest"),
     _at(f"{_SCALER}decisions/", autoscalers.Decisions, "autoscaler-decisions"),
     _at("replicas/", replicas.Replicas, "replicas"),
     _at("replicas/<str:uid>/", replicas.Replica, "replica"),

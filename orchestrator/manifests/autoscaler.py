@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.core.autoscaling import schedule
 from orchestrator.core.autoscaling.policy import (
     DEFAULT_DOWN,
     DEFAULT_UP,
@@ -18,7 +19,7 @@ from orchestrator.core.autoscaling.policy import (
     TargetKind,
 )
 from orchestrator.manifests import quantities
-from orchestrator.manifests.autoscaling import name_of
+from orchestrator.manifests.autoscaling import name_of, schedule_lines
 
 Json = dict[str, Any]
 
@@ -27,12 +28,14 @@ def policy_of(full: Json) -> Policy:
     """Return what a completed manifest asks for."""
     spec = full["spec"]
     behavior = spec["behavior"]
+    annotations = full["metadata"].get("annotations") or {}
     return Policy(
         minimum=spec["minReplicas"],
         maximum=spec["maxReplicas"],
         metrics=tuple(_metric(metric) for metric in spec["metrics"]),
         up=_rules(behavior["scaleUp"], DEFAULT_UP),
         down=_rules(behavior["scaleDown"], DEFAULT_DOWN),
+        schedule=tuple(schedule.parse(line) for line in schedule_lines(annotations)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from orchestrator.core.autoscaling import schedule
 from orchestrator.core.autoscaling.policy import (
     LONGEST_PERIOD_SECONDS,
     LONGEST_WINDOW_SECONDS,
@@ -32,6 +33,8 @@ from orchestrator.manifests.schema import NAME, metadata
 
 Json = dict[str, Any]
 
+SCHEDULE = "kijabi.dev/schedule"
+MOST_WINDOWS = 32
 HIGHEST_SHARE = 100_000
 MOST_AMOUNT = 1 << 60
 WIDEST_TOLERANCE = 10
@@ -156,7 +159,13 @@ AUTOSCALER = Struct(
     {
         "apiVersion": required(Choice(("autoscaling/v2",)), "version of the API"),
         "kind": required(Choice(("HorizontalPodAutoscaler",)), "kind of object"),
-        "metadata": required(metadata("notes"), "who it is"),
+        "metadata": required(
+            metadata(
+                "notes; `kijabi.dev/schedule`: a line for each time with bounds of its own, "
+                f"such as `{schedule.EXAMPLE}`"
+            ),
+            "who it is",
+        ),
         "spec": required(
             Struct(
                 {
@@ -202,6 +211,7 @@ def complete(full: Json, path: Path, findings: Findings) -> None:
     if spec["minReplicas"] > spec["maxReplicas"]:
         told = f"is {spec['minReplicas']}, more than maxReplicas, which is {spec['maxReplicas']}"
         findings.add((*path, "spec", "minReplicas"), told)
+    _schedule(full["metadata"].get("annotations") or {}, path, findings)
     seen: set[str] = set()
     for index, metric in enumerate(spec["metrics"]):
         place = (*path, "spec", "metrics", index)
@@ -210,6 +220,25 @@ def complete(full: Json, path: Path, findings: Findings) -> None:
         if name in seen:
             findings.add(place, f"{name} is measured twice; keep one")
         seen.add(name)
+
+
+def schedule_lines(annotations: Mapping[str, str]) -> list[str]:
+    """Return the lines of a schedule; empty ones and those that begin with # say nothing."""
+    lines = (line.strip() for line in annotations.get(SCHEDULE, "").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _schedule(annotations: Mapping[str, str], path: Path, findings: Findings) -> None:
+    place = (*path, "metadata", "annotations", SCHEDULE)
+    lines = schedule_lines(annotations)
+    if len(lines) > MOST_WINDOWS:
+        findings.add(place, f"has {len(lines)} windows; at most {MOST_WINDOWS} are accepted")
+        return
+    for line in lines:
+        try:
+            schedule.parse(line)
+        except ValueError as error:
+            findings.add(place, f"{quoted(line)} {error}")
 
 
 def name_of(metric: Mapping[str, Any]) -> str:

@@ -59,6 +59,8 @@ TABLE = {
     "autoscaler": _USUAL,
     "autoscaler-manifest": _USUAL,
     "autoscaler-decisions": _USUAL,
+    # It changes nothing.
+    "autoscaler-backtest": Access(change=Role.VIEWER),
     "replicas": _USUAL,
     "replica": _USUAL,
     "replica-retry": _USUAL,

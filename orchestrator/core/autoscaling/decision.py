@@ -80,10 +80,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The bounds in force."""
+    """The bounds in force; `windows` are the lines of the schedule they come from, if any."""
 
     minimum: int
     maximum: int
+    windows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

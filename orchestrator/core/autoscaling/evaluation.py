@@ -17,7 +17,7 @@ from orchestrator.core.autoscaling.proposal import propose
 
 def evaluate(policy: Policy, observation: Observation) -> Decision:
     """Return how many replicas there should be now, with the whole way there."""
-    bounds = Bounds(minimum=policy.minimum, maximum=policy.maximum)
+    bounds = bounds_at(policy, observation.now)
     current = observation.current
     if current == 0:
         return _decided(observation, bounds, desired=0, word=Word.DISABLED)
@@ -34,10 +34,25 @@ def evaluate(policy: Policy, observation: Observation) -> Decision:
     return _followed(policy, observation, bounds, verdicts, leader)
 
 
+def bounds_at(policy: Policy, now: datetime) -> Bounds:
+    """Return the bounds in force: the policy's, changed by each open window in turn.
+
+    Where a minimum and a maximum of different windows cross, the minimum counts: what has to be
+    served comes before what it may cost.
+    """
+    least, most = policy.minimum, policy.maximum
+    is_open = [window for window in policy.schedule if window.is_open(now)]
+    for window in is_open:
+        least = least if window.minimum is None else window.minimum
+        most = most if window.maximum is None else window.maximum
+    return Bounds(minimum=least, maximum=max(least, most), windows=tuple(w.text for w in is_open))
+
+
 def without_target(now: datetime, policy: Policy) -> Decision:
     """Return the decision about a deployment that does not exist (yet, or any more)."""
-    bounds = Bounds(minimum=policy.minimum, maximum=policy.maximum)
-    return Decision(now=now, current=0, bounds=bounds, desired=0, word=Word.NO_TARGET)
+    return Decision(
+        now=now, current=0, bounds=bounds_at(policy, now), desired=0, word=Word.NO_TARGET
+    )
 
 
 def _decided(

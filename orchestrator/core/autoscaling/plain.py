@@ -16,6 +16,7 @@ def detail(decision: Decision) -> dict[str, Any]:
     return {
         "minimum": decision.bounds.minimum,
         "maximum": decision.bounds.maximum,
+        "windows": list(decision.bounds.windows),
         "metrics": [_verdict(verdict) for verdict in decision.verdicts],
         "leader": name_of(decision.leader) if decision.leader else None,
         "proposed": decision.proposed,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from orchestrator.core.autoscaling.schedule import Window
 from orchestrator.core.spec import MAX_REPLICAS
 
 LONGEST_WINDOW_SECONDS = 3600
@@ -126,6 +127,7 @@ class Policy:
     metrics: tuple[Metric, ...]
     up: Rules = DEFAULT_UP
     down: Rules = DEFAULT_DOWN
+    schedule: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse bounds that nothing fits, and a policy that measures nothing."""

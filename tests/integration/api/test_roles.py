@@ -65,7 +65,7 @@ def test_only_nodes_and_users_are_for_admins():
     on_nodes = {"node", "node-cordon", "node-uncordon", "node-drain", "node-forget", "join-tokens"}
     assert changed == {*on_nodes, *users}
     assert seen == {"join-tokens", *users}
-    assert own == {"tokens", "token"}
+    assert own == {"tokens", "token", "autoscaler-backtest"}
 
 
 @pytest.mark.parametrize(("path", "method", "needed"), CASES)

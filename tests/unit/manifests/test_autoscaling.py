@@ -202,6 +202,37 @@ def test_what_is_wrong_is_said_with_its_place(text, told):
     assert told in faults(text)
 
 
+def test_a_schedule_is_read_line_by_line():
+    note = """\
+metadata:
+  name: web
+  annotations:
+    kijabi.dev/schedule: |
+      # at work
+      0 8 * * MON-FRI for 10h  in Europe/Berlin min 4
+
+      0 0 * * * for 5h max 2
+"""
+    text = BARE.replace("metadata: {name: web}\n", note)
+
+    windows = autoscaler.policy_of(only(text).full).schedule
+
+    assert [(w.zone, w.minimum, w.maximum) for w in windows] == [
+        ("Europe/Berlin", 4, None),
+        ("UTC", None, 2),
+    ]
+
+
+def test_a_line_that_is_no_window_is_named():
+    text = BARE.replace("{name: web}", "{name: web, annotations: {kijabi.dev/schedule: noon}}", 1)
+
+    (told,) = faults(text)
+
+    assert told.startswith(
+        'document 1, line 3: metadata.annotations["kijabi.dev/schedule"]: "noon" is no window; '
+    )
+
+
 def test_other_sources_of_metrics_say_what_to_use():
     told = faults(BARE + "  metrics: [{type: External, external: {}}]\n")
 

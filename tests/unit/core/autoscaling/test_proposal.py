@@ -31,6 +31,7 @@ def proposed(metric, replicas, current=None, **fields):
         pytest.param((90,) * 4, 0, 2, 8, id="on-the-way-up-an-unready-one-uses-nothing"),
         pytest.param((60,) * 4, 0, 2, 6, id="unready-ones-would-turn-the-direction"),
         pytest.param((20,) * 4, 0, 2, 2, id="on-the-way-down-unready-ones-are-left-out"),
+        pytest.param((46,) * 4, 0, 2, 6, id="and-do-not-make-a-tolerated-ratio-a-small-one"),
     ],
 )
 def test_utilisation_follows_the_golden_vectors(used, missing, unready, expected):
@@ -56,6 +57,20 @@ def test_a_missing_one_uses_the_target_when_that_is_more_than_it_requests():
     verdict = propose(a_policy(), cpu(200), seen(loads(20, 20, missing=1)))
 
     assert verdict.assumed_missing == 200
+
+
+def test_more_measured_than_wanted_do_not_turn_the_direction():
+    assert proposed(cpu(50), loads(20, 20, 20, 20, missing=1), current=2) == 2
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [pytest.param(70, 4, id="up-is-tolerated"), pytest.param(30, 3, id="down-is-not")],
+)
+def test_each_direction_has_its_tolerance(used, expected):
+    tolerant = unhurried(DEFAULT_UP, tolerance=Fraction(1, 2))
+
+    assert proposed(cpu(50), loads(*[used] * 4), up=tolerant) == expected
 
 
 def test_utilisation_is_cut_to_whole_percents_as_in_kubernetes():
