@@ -13,6 +13,7 @@ from webui import presenters
 from webui.presenters import Look
 
 NAMED_NODES = 8
+CROWD = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,11 @@ class Group:
     key: str
     look: Look
     nodes: tuple[NodeRecord, ...]
+
+    @property
+    def is_crowd(self) -> bool:
+        """Tell whether there are so many that each gets one short line."""
+        return len(self.nodes) > CROWD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,18 @@ def test_the_map_shows_what_is_broken_first_each_with_its_word(admin: Client):
     assert re.search(r'id="map-gone".*?data-s="bad".*?href="/nodes/gone/".*?Lost,', html, re.S)
 
 
+def test_a_crowd_gets_a_short_line_each_and_the_broken_ones_a_long_one(admin: Client):
+    for number in range(41):
+        add(f"crowd-{number}")
+    add("gone", state="lost", lost_at=ago(12))
+
+    html = admin.get("/nodes/").content.decode()
+
+    assert 'class="tiles dense crowd" id="ready-nodes"' in html
+    assert 'class="tiles dense" id="lost-nodes"' in html
+    assert html.count('id="map-crowd-') == 41
+
+
 def test_a_suspect_node_has_a_countdown(admin: Client):
     add("quiet", state="suspect", silent_since=ago(4), lost_due_at=ago(-4.4))
 
