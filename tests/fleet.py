@@ -111,6 +111,11 @@ class Fleet:
         node.run(*self.stack.join_words(), "--name", name, "--runtime", "docker")
         return node
 
+    @property
+    def cluster(self) -> str:
+        """Return what every container of ours is labelled with."""
+        return (self.stack.home / "cluster-id").read_text().strip()
+
     def states(self) -> dict[str, str]:
         """Return what the control plane believes of each node."""
         return {row["name"]: row["state"] for row in self.stack.api("nodes/")["results"]}
@@ -129,8 +134,7 @@ class Fleet:
 
     def containers(self, node: str = "", *, also_ended: bool = False) -> dict[str, str]:
         """Return names and ids of what the engine runs for us, for one node or for all."""
-        cluster = (self.stack.home / "cluster-id").read_text().strip()
-        wanted = [f"{labels.CLUSTER}={cluster}", *([f"{labels.NODE}={node}"] if node else [])]
+        wanted = [f"{labels.CLUSTER}={self.cluster}", *([f"{labels.NODE}={node}"] if node else [])]
         client = docker.APIClient()
         try:
             rows = client.containers(all=also_ended, filters={"label": wanted})
@@ -189,15 +193,11 @@ class Fleet:
         return list(self.stack.api("events/?limit=200")["results"])
 
     def close(self) -> None:
-        """End everything and remove every container."""
+        """End everything; the network removes what is left."""
         for node in self.nodes.values():
             node.machine.heal()
             node.close()
         self.stack.end()
-        client = docker.APIClient()
-        for name in self.containers(also_ended=True):
-            client.remove_container(name, force=True)
-        client.close()
 
 
 @contextmanager
@@ -212,6 +212,8 @@ def running(folder: Path, *names: str, lost_seconds: float = LOST_SECONDS) -> It
         fleet = Fleet(stack, made)
         try:
             stack.start()
+            label = f"label={labels.CLUSTER}={fleet.cluster}"
+            made.at_end(f"docker ps -aq --filter {label} | xargs -r docker rm -f >/dev/null")
             for name in names:
                 fleet.add(name)
             fleet.await_states(40, **dict.fromkeys(names, "ready"))

@@ -43,12 +43,15 @@ class Stack:
     python: Path = Path(sys.executable)
 
     def start(self, env: dict[str, str] | None = None) -> None:
-        """Run `up` until it says that it is up; with this environment alone, if one is given."""
+        """Run `up` until it says that it is up; with this environment alone, if one is given.
+
+        It ends with us, also if we are killed.
+        """
         self.env = self._inherited() if env is None else env
         words = ["up", "--host", self.host, "--port", str(self.port), "--runtime", self.runtime]
         words += ["--node-name", self.node] if self.node else ["--no-node"]
         self.process = subprocess.Popen(
-            [self.python, "manage.py", *words],
+            ["setpriv", "--pdeathsig", "TERM", "--", self.python, "manage.py", *words],
             cwd=self.root,
             env=self.env,
             stdout=subprocess.PIPE,
