@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from orchestrator.core.constraints import Operator, Requirement
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
@@ -177,7 +178,7 @@ def _with_reservations(node, before, after):
 
 def _started(action, snapshot):
     return ReplicaView(
-        uid=f"new-{action.revision}-{action.slot}",
+        uid=_fresh_uid(f"new-{action.revision}-{action.slot}", snapshot),
         revision=action.revision,
         slot=action.slot,
         node=action.node,
@@ -189,6 +190,12 @@ def _started(action, snapshot):
         moves=action.moves,
         created_at=snapshot.now,
     )
+
+
+def _fresh_uid(name, snapshot):
+    """Return a uid that no replica has, nor one that another was started instead of."""
+    taken = {uid for view in snapshot.replicas for uid in (view.uid, view.replaces)}
+    return next(uid for n in count() if (uid := f"{name}.{n}" if n else name) not in taken)
 
 
 def _apply_small(action, revisions, replicas, snapshot):

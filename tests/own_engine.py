@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import docker
+import docker.errors
 
 from tests import docker_engine
 from tests.network import Machine
@@ -44,7 +45,7 @@ class OwnEngine:
             self.machine.words(words), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL
         )
         deadline = time.monotonic() + 40
-        while not self._listens():
+        while not self._answers():
             assert self.process.poll() is None, Path(self.log.name).read_text()[-2000:]
             assert time.monotonic() < deadline, "dockerd does not answer"
             time.sleep(0.05)
@@ -91,6 +92,11 @@ class OwnEngine:
         self.stop()
         self.log.close()
 
-    def _listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(self.folder / "docker.sock")) == 0
+    def _answers(self) -> bool:
+        # It listens before it is ready, and closes what connects meanwhile.
+        try:
+            client = docker.APIClient(self.url, version="auto", timeout=5)
+        except docker.errors.DockerException:
+            return False
+        with closing(client):
+            return bool(client.ping())

@@ -124,7 +124,7 @@ def _without_useless(
     snapshot: Snapshot, census: Census, groups: Mapping[int, _Group]
 ) -> dict[int, _Group]:
     """Let go of one that keeps failing and does not serve, where its successor has no room."""
-    if _room(snapshot, groups) > 0 or _is_anything_coming(census):
+    if _room(snapshot, groups) > 0 or _is_anything_coming(census, groups):
         return dict(groups)
     for number, group in groups.items():
         useless = [view for view in group.kept if view.uid not in census.available]
@@ -134,9 +134,13 @@ def _without_useless(
     return dict(groups)
 
 
-def _is_anything_coming(census: Census) -> bool:
-    steady = census.available.union(census.leaving)
-    return any(view.uid not in steady for view in census.everyone_live)
+def _is_anything_coming(census: Census, groups: Mapping[int, _Group]) -> bool:
+    """Tell whether any of those that stay is still to serve; what is too many stops first."""
+    steady = census.available.difference(census.leaving)
+    return any(
+        group.staying > sum(view.uid in steady for view in census.live[number])
+        for number, group in groups.items()
+    )
 
 
 def _stopping_first(
@@ -146,7 +150,7 @@ def _stopping_first(
 
     One step at a time: while anything is still to come up, nothing more goes.
     """
-    if _is_anything_coming(census):
+    if _is_anything_coming(census, groups):
         return dict(groups)
     kept = {view.uid for group in groups.values() for view in group.kept}
     serving = len(census.available - (frozenset(census.leaving) - kept))

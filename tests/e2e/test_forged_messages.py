@@ -205,7 +205,10 @@ def test_a_thousand_bad_messages_cause_no_action_and_no_crash(system: System):
 
     assert sent >= 1000
     assert system.strangers() == []
-    assert system.ask("SELECT count(*) FROM orchestrator_event") == events
+    told = "SELECT count(*) FROM orchestrator_event WHERE reason != 'NodeRefused'"
+    assert system.ask(told) == events
+    # What is refused is told once for each name and reason, however often it comes.
+    assert system.ask("SELECT count(*) FROM orchestrator_event")[0][0] - events[0][0] <= 5
     assert system.ask("SELECT name FROM orchestrator_node") == [("n1",)]
     assert system.ask("SELECT count(*) FROM orchestrator_job") == [(0,)]
 
