@@ -54,7 +54,8 @@ def make_plan(snapshot: Snapshot) -> Plan:
             rollout, scaled_for=snapshot.rollout.scaled_for, scaled_max=snapshot.rollout.scaled_max
         )
         changes = Changes(stops=(), assignments=(), starts=(), updates=())
-        actions: tuple[Action, ...] = (outcome,)
+        # What was withdrawn before stops all the same.
+        actions: tuple[Action, ...] = (*withdrawal.ended(snapshot), outcome)
     else:
         ended = (*dropped, *relocating.done(snapshot, staying))
         actions = (*_actions(snapshot, sized, changes, outcome, rollout), *ended)
