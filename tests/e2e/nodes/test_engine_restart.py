@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,9 +47,13 @@ def engine(tmp_path: Path) -> Iterator[OwnEngine]:
         require_or_skip("docker", why)
     if why := network.why_missing():
         require_or_skip("namespaces", why)
-    with network.network() as net, (tmp_path / "dockerd.log").open("wb") as log:
-        made = OwnEngine(folder=tmp_path / "engine", machine=net.add(), log=log)
-        made.folder.mkdir()
+    # Short, as its sockets lie deep within, and a socket's path has 107 characters at most.
+    with (
+        tempfile.TemporaryDirectory(prefix="kijabi-test-") as short,
+        network.network() as net,
+        (tmp_path / "dockerd.log").open("wb") as log,
+    ):
+        made = OwnEngine(folder=Path(short), machine=net.add(), log=log)
         made.start()
         made.make_image()
         yield made
