@@ -6,7 +6,8 @@ given nothing to do. One that was lost is back when it answers and has told what
 Silence counts from when a node last answered or, if that is later, from when we began to listen:
 a control plane that was away itself accuses nobody. When most nodes that were there fall silent at
 once, the fault is likelier ours or the network's (`doubted`): none of them is called lost then, and
-when that is over, whoever asks here listens anew.
+when that is over, whoever asks here listens anew. Whoever has not answered since we listen anew may
+still hold a dead connection, and is given the time to notice that besides.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from orchestrator.core.lifecycle import NodeState
 # One node has nobody who could take over, so nothing is won by asking it often.
 ALONE = 5
 NODES_PER_STEP = 50
+# After so long without a word an agent gives a connection up, and logs in anew.
+RECONNECTING = timedelta(seconds=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,13 @@ class Judgement:
     doubted: frozenset[str]
 
 
+def given_up_at(heard_at: datetime, *, listening_since: datetime, timing: Timing) -> datetime:
+    """Return when a node is lost unless it answers before."""
+    if heard_at > listening_since:
+        return heard_at + timing.lost
+    return listening_since + timing.lost + RECONNECTING
+
+
 def judge(
     nodes: Sequence[Hearing], *, now: datetime, listening_since: datetime, timing: Timing
 ) -> Judgement:
@@ -69,7 +79,11 @@ def judge(
     # Whoever was lost before is no news, and no reason to doubt the others.
     present = [node.name for node in nodes if node.state is not NodeState.LOST]
     quiet = [name for name in present if silence[name] > timing.suspect]
-    overdue = {name for name in quiet if silence[name] > timing.lost}
+    due = {
+        node.name: given_up_at(node.heard_at, listening_since=listening_since, timing=timing)
+        for node in nodes
+    }
+    overdue = {name for name in quiet if now > due[name]}
     doubted = frozenset(overdue if 2 * len(quiet) > len(present) else ())
     states = {}
     for node in nodes:

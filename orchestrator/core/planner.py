@@ -34,6 +34,8 @@ from orchestrator.core.replicas import Changes
 from orchestrator.core.sizing import Sizing
 from orchestrator.core.snapshot import RolloutView, Snapshot
 
+SOON = timedelta(seconds=1)
+
 
 def make_plan(snapshot: Snapshot) -> Plan:
     """Return everything one pass should do for the deployment of the snapshot."""
@@ -169,7 +171,10 @@ def _wake_at(
     lost = {node.name for node in snapshot.nodes if node.state is NodeState.LOST}
     if not snapshot.spec.fenced and any(view.node in lost for view in census.everyone_live):
         # More of those on lost nodes are given up with every second.
-        ripening.append(snapshot.now + timedelta(seconds=1))
+        ripening.append(snapshot.now + SOON)
+    if census.leaving and any(isinstance(action, CompleteRollout) for action in actions):
+        # While the rollout was under way nothing was moved; now that may begin.
+        ripening.append(snapshot.now + SOON)
     drains = [node.drain_until for node in snapshot.nodes if node.draining]
     limit = withdrawal.wake_at(snapshot, actions)
     policy = snapshot.rescheduling

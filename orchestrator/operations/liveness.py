@@ -152,9 +152,10 @@ class Watch:
         return found
 
     def _silence(self, row: Node, hearing: Hearing, times: Timing, now: datetime) -> Silence:
-        counts_from = max(hearing.heard_at, self._since or now)
-        begun_at = self._heard.get(row.name, row.seen_at)
-        return Silence(begun_at=begun_at, ends_at=counts_from + times.lost)
+        ends_at = liveness.given_up_at(
+            hearing.heard_at, listening_since=self._since or now, timing=times
+        )
+        return Silence(begun_at=self._heard.get(row.name, row.seen_at), ends_at=ends_at)
 
     def _is_due(self, hearing: Hearing, times: Timing, now: datetime) -> bool:
         wait = RARELY if now - hearing.heard_at > LONG_AWAY else times.ping
