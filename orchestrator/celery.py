@@ -13,13 +13,15 @@ from celery.beat import EmbeddedService
 from celery.signals import worker_ready
 from kombu.entity import Queue
 
+from orchestrator.variables import number
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
 
 CONTROL_QUEUE = "control"
 SWEEP_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
 ROLL_UP_SECONDS = 60.0
-AUTOSCALE_SECONDS = float(os.environ.get("KIJABI_AUTOSCALE_SECONDS") or 5)
+AUTOSCALE_SECONDS = number("KIJABI_AUTOSCALE_SECONDS", 5, least=0.1)
 
 app = Celery("kijabi", include=["orchestrator.tasks"])
 app.conf.update(

@@ -10,6 +10,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from orchestrator.home import is_on, read_or_create_secret, state_folder
+from orchestrator.variables import network, number, port_range
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = state_folder()
@@ -190,23 +191,21 @@ SPECTACULAR_SETTINGS = {
 
 # After how many seconds a node is asked, suspect and lost (core/liveness.py stretches them).
 LIVENESS_SECONDS = tuple(
-    float(os.environ.get(f"KIJABI_{name}_SECONDS", default))
-    for name, default in (("PING", "1"), ("SUSPECT", "3"), ("LOST", "8"))
+    number(f"KIJABI_{name}_SECONDS", default, least=0.1)
+    for name, default in (("PING", 1), ("SUSPECT", 3), ("LOST", 8))
 )
 
 # Addresses that services get, by default IPv4 alone; and the ports at which nodes reach what runs
 # on others, outside the ephemeral ones of Linux (from 32768) and the node ports (from 30000).
-SERVICE_RANGE = os.environ.get("KIJABI_SERVICE_RANGE", "10.97.0.0/16")
-SERVICE_RANGE6 = os.environ.get("KIJABI_SERVICE_RANGE6", "")
-RELAY_PORTS = tuple(
-    int(port) for port in os.environ.get("KIJABI_RELAY_PORTS", "20000-29999").split("-")
-)
+SERVICE_RANGE = network("KIJABI_SERVICE_RANGE", "10.97.0.0/16", version=4)
+SERVICE_RANGE6 = network("KIJABI_SERVICE_RANGE6", "", version=6)
+RELAY_PORTS = port_range("KIJABI_RELAY_PORTS", "20000-29999")
 
 # After how many failures (0: never) within how many seconds a replica moves to another node, and
 # how many seconds it stays there at least before it moves again (ReschedulePolicy in core/spec.py).
 RESCHEDULE = tuple(
-    float(os.environ.get(f"KIJABI_RESCHEDULE_{name}", default))
-    for name, default in (("FAILURES", "5"), ("WITHIN_SECONDS", "600"), ("APART_SECONDS", "600"))
+    number(f"KIJABI_RESCHEDULE_{name}", default)
+    for name, default in (("FAILURES", 5), ("WITHIN_SECONDS", 600), ("APART_SECONDS", 600))
 )
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")

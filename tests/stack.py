@@ -70,7 +70,9 @@ class Stack:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("KIJABI", "DJANGO"))}
         env.pop("REDIS_URL", None)
         env.pop("DATABASE_URL", None)
-        return env | {"KIJABI_HOME": str(self.home), "KIJABI_NO_VENV": "1"} | self.extra
+        own = {"KIJABI_HOME": str(self.home), "KIJABI_NO_VENV": "1"}
+        # Rules in the kernel would outlive a test that ends without `down`.
+        return env | own | {"KIJABI_GATEWAY": "off"} | self.extra
 
     def end(self) -> None:
         if self.process is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
@@ -32,12 +32,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gauge:
-    """How much of something a node has given away; `percent` is at most 100, `words` are exact."""
+    """How much of something a node has given away, and how much is used (None: not measured).
+
+    Percents are at most 100, words are exact.
+    """
 
     what: str
     words: str
     percent: int
     tone: str
+    used: str = ""
+    used_percent: int | None = None
 
 
 def of_node(record: NodeRecord) -> Look:
@@ -66,7 +71,7 @@ def doubted(records: Iterable[NodeRecord]) -> str:
 
 
 def gauges(record: NodeRecord) -> list[Gauge]:
-    """Return what is reserved of the cpu and the memory a node has told of."""
+    """Return what is reserved and used of the cpu and the memory a node has told of."""
     millis, size = record.cpu_millis_reserved, record.memory_bytes_reserved
     cpu = _("%(part)s of %(whole)s cores") % {
         "part": presenters.cores(millis),
@@ -76,9 +81,17 @@ def gauges(record: NodeRecord) -> list[Gauge]:
         "part": presenters.size(size),
         "whole": presenters.size(record.memory_bytes),
     }
-    return [
+    reserved = (
         _gauge(_("CPU"), cpu, millis, record.cpu_millis),
         _gauge(_("Memory"), memory, size, record.memory_bytes),
+    )
+    used = (
+        _used(record.cpu_millis_used, record.cpu_millis, presenters.cores),
+        _used(record.memory_bytes_used, record.memory_bytes, presenters.size),
+    )
+    return [
+        replace(gauge, used=words, used_percent=percent)
+        for gauge, (words, percent) in zip(reserved, used, strict=True)
     ]
 
 
@@ -103,6 +116,12 @@ def _looks() -> dict[str, Look]:
         "cordoned": Look(tone="pause", words=_("Cordoned")),
         "ready": Look(tone="ok", words=_("Ready")),
     }
+
+
+def _used(part: int | None, whole: int, worded: Callable[[int], str]) -> tuple[str, int | None]:
+    if part is None or not whole:
+        return "", None
+    return _("%(part)s used") % {"part": worded(part)}, min(100, round(100 * part / whole))
 
 
 def _gauge(what: str, amounts: str, part: int, whole: int) -> Gauge:

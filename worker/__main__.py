@@ -10,6 +10,7 @@ import redis
 
 from worker import app as composition
 from worker.config import WorkerConfig, home_of, name_of
+from worker.gateway import assembly
 from worker.identity import Identity, path_in
 from worker.protocol import node_queue
 from worker.watchdog import Watchdog
@@ -33,6 +34,8 @@ def main() -> None:
         config = WorkerConfig.from_env(identity=identity)
     except (ValueError, OSError) as error:
         sys.exit(f"kijabi node: {error}")
+    if not config.gateway and (problem := assembly.remove(config)):
+        logger.warning("The routes of an earlier run are still there: %s", problem)
     composition.configure(config)
     runtimes = composition.choose_runtimes(config, patient=True)
     node = composition.build(config, identity, runtimes, composition.send_report)

@@ -19,7 +19,7 @@ from worker.assignments import Assignment, AssignmentStore
 from worker.engines import Engines
 from worker.intake import Intake
 from worker.keeper import Keeper, Lane, Surroundings
-from worker.protocol import Job, JobOutcome, NodePhase, ReplicaStatus
+from worker.protocol import Job, JobOutcome, NodePhase, ReplicaSpec, ReplicaStatus
 from worker.running import Running
 from worker.runtimes.base import ContainerInfo, ContainerRuntime, EventKind, RuntimeFailure
 from worker.strangers import Strangers
@@ -56,6 +56,8 @@ class Agent:
         self._store = store
         self._changed = changed
         self._passing = passing or changed
+        # Called first when a container has ended, before anything is found out about it.
+        self.died: Callable[[str], None] = lambda _uid: None
         self._clock = clock
         self._lock = threading.RLock()
         self._queue = WorkQueue()
@@ -103,6 +105,17 @@ class Agent:
         told: dict[str, ReplicaStatus] = {status.uid: status for status in others}
         told.update({keeper.uid: keeper.status() for keeper in keepers})
         return list(told.values())
+
+    def kept(self) -> list[tuple[ReplicaSpec, ReplicaStatus]]:
+        """Return every replica assigned to this node, with its account."""
+        with self._lock:
+            keepers = list(self._keepers.values())
+        return [(keeper.assignment.spec, keeper.status()) for keeper in keepers]
+
+    @property
+    def knows_all(self) -> bool:
+        """Tell whether no replica of this node can be unknown: the list of them was never lost."""
+        return not self._store.was_lost
 
     def runtime_of(self, uid: str) -> tuple[ContainerRuntime, str] | None:
         """Return the runtime and container name of a replica."""
@@ -260,6 +273,8 @@ class Agent:
         keeper = self._keepers.get(uid)
         if keeper is not None:
             keeper.doubt(died=died)
+            if died:
+                self.died(uid)
             self._queue.add(uid)
 
     def _compare(self, name: str) -> None:

@@ -20,6 +20,8 @@ from worker.assignments import AssignmentStore
 from worker.command_stream import CommandStreams
 from worker.config import RELEASE, WorkerConfig
 from worker.envelope import Refusals
+from worker.gateway import assembly, discovery, here, nftables
+from worker.gateway.gateway import Gateway
 from worker.identity import Identity
 from worker.labels import Owner
 from worker.log_stream import LogStreams
@@ -28,6 +30,7 @@ from worker.outage import Outage
 from worker.protocol import CONTROL_QUEUE, METRICS_TASK, REPORT_TASK, NodeFacts, node_queue
 from worker.pulse import Pulse
 from worker.reporter import Reporter
+from worker.resolving import ResolvingOf, as_the_runtime_likes
 from worker.runtimes.base import ContainerRuntime, RuntimeFailure
 from worker.sampler import Sampler
 
@@ -72,10 +75,13 @@ class Node:
     mailbox: Mailbox
     pulse: Pulse
     sampler: Sampler
+    gateway: Gateway | None = None
     latest_message_at: float = 0.0
 
     def start(self) -> None:
-        """Begin to keep replicas and to report."""
+        """Begin to route, to keep replicas and to report."""
+        if self.gateway is not None:
+            self.gateway.start()
         self.agent.start()
         self.reporter.start(self.agent.has_looked)
         self.sampler.start()
@@ -84,6 +90,8 @@ class Node:
         """Stop; containers run on, commands that people run in them do not."""
         self.commands.close()
         self.sampler.close()
+        if self.gateway is not None:
+            self.gateway.close()
         self.agent.close()
         self.reporter.close()
 
@@ -153,14 +161,26 @@ def build(
         lambda report: send(REPORT_TASK, mailbox.sign_report(report)),
         full_seconds=config.report_seconds,
     )
+
+    def changed(uid: str) -> None:
+        if gateway is not None:
+            gateway.replica_changed(uid)
+        reporter.changed(uid)
+
+    gateway: Gateway | None = None
     agent = Agent(
         runtimes,
         store,
-        reporter.changed,
+        changed,
         passing=reporter.passing,
         start_threads=config.start_threads,
     )
     reporter.attach(agent.statuses)
+    if config.gateway:
+        bridge = _bridge_address(runtimes)
+        gateway = assembly.gateway(config, agent, reporter.tell_routing, bridge=bridge)
+        agent.died = gateway.replica_changed
+        reporter.attach_routing(lambda: gateway.status if gateway is not None else None)
 
     def connect() -> redis.Redis:
         return redis.Redis.from_url(config.redis_url, socket_timeout=5)
@@ -180,7 +200,19 @@ def build(
             lambda report: send(METRICS_TASK, mailbox.sign_metrics(report)),
             seconds=config.metrics_seconds,
         ),
+        gateway=gateway,
     )
+
+
+def _bridge_address(runtimes: Mapping[str, ContainerRuntime]) -> str:
+    """Return this node's address on the bridge of its containers; empty when there is none."""
+    for runtime in runtimes.values():
+        try:
+            if address := runtime.bridge_address():
+                return address
+        except RuntimeFailure as failure:
+            logger.warning("The bridge of %s is not known: %s", runtime.name, failure)
+    return ""
 
 
 def send_report(task: str, envelope: dict[str, str]) -> bool:
@@ -234,14 +266,25 @@ def _is_engine_installed() -> bool:
 def _docker(config: WorkerConfig, owner: Owner) -> ContainerRuntime:
     from worker.runtimes.docker import DockerRuntime  # noqa: PLC0415, loads slowly
 
-    del config
-    return DockerRuntime(owner)
+    return DockerRuntime(owner, _resolving(config, owner))
 
 
 def _sandbox(config: WorkerConfig, owner: Owner) -> ContainerRuntime:
     from worker.runtimes.sandbox import SandboxRuntime  # noqa: PLC0415, as above
 
-    return SandboxRuntime(owner, config.state_dir / "sandbox", hidden=config.home)
+    return SandboxRuntime(
+        owner,
+        config.state_dir / "sandbox",
+        hidden=config.home,
+        resolving=_resolving(config, owner),
+    )
+
+
+def _resolving(config: WorkerConfig, owner: Owner) -> ResolvingOf:
+    """Return how containers look names up: by us, where the kernel leads their questions to us."""
+    if not config.gateway or nftables.why_unusable():
+        return as_the_runtime_likes
+    return discovery.resolving(owner)
 
 
 def describe(config: WorkerConfig, agent: Agent, refusals: Refusals) -> NodeFacts:
@@ -268,5 +311,6 @@ def describe(config: WorkerConfig, agent: Agent, refusals: Refusals) -> NodeFact
         cpu_millis=len(os.sched_getaffinity(0)) * 1000,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         release=RELEASE,
+        address=config.address or here.reachable_address(),
         notes=notes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import socket
@@ -18,7 +19,13 @@ DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """Settings of a node worker; `start_threads` bounds container starts at once."""
+    """Settings of a node worker; `start_threads` bounds container starts at once.
+
+    Without `gateway` the node runs replicas and routes nothing. `address` is where other nodes
+    reach it; without one it is the address this machine speaks from. Without HTTP ports they are
+    chosen. `acme` is the directory that automatic certificates come from; without one they are
+    signed by an authority of this node.
+    """
 
     node: str
     cluster: str
@@ -30,6 +37,12 @@ class WorkerConfig:
     start_threads: int = 8
     report_seconds: float = 10.0
     metrics_seconds: float = 5.0
+    gateway: bool = False
+    address: str = ""
+    http_port: int = 0
+    https_port: int = 0
+    acme: str = ""
+    acme_email: str = ""
 
     @property
     def state_dir(self) -> Path:
@@ -52,6 +65,9 @@ class WorkerConfig:
         runtime = env.get("KIJABI_RUNTIME", "auto")
         if runtime not in {"auto", "docker", "sandbox"}:
             raise ValueError(f"KIJABI_RUNTIME is {runtime!r}; use docker, sandbox or auto")
+        gateway = env.get("KIJABI_GATEWAY", "on")
+        if gateway not in {"on", "off"}:
+            raise ValueError(f"KIJABI_GATEWAY is {gateway!r}; use on or off")
         home = home_of(env)
         return cls(
             node=node or name_of(env),
@@ -64,6 +80,12 @@ class WorkerConfig:
             start_threads=int(_number(env, "KIJABI_START_THREADS", 8, least=1)),
             report_seconds=_number(env, "KIJABI_REPORT_SECONDS", 10, least=0.1),
             metrics_seconds=_number(env, "KIJABI_METRICS_SECONDS", 5, least=1, most=15),
+            gateway=gateway == "on",
+            address=_address(env.get("KIJABI_NODE_ADDRESS", "")),
+            http_port=int(_number(env, "KIJABI_HTTP_PORT", 0, least=0)),
+            https_port=int(_number(env, "KIJABI_HTTPS_PORT", 0, least=0)),
+            acme=env.get("KIJABI_ACME_DIRECTORY", ""),
+            acme_email=env.get("KIJABI_ACME_EMAIL", ""),
         )
 
 
@@ -93,6 +115,15 @@ def _number(
         bound = "" if most == math.inf else f" and at most {most:g}"
         raise ValueError(f"{name} is {text!r}; write a number of at least {least:g}{bound}")
     return number
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text)) if text else ""
+    except ValueError:
+        raise ValueError(
+            f"KIJABI_NODE_ADDRESS is {text!r}; write the IP address other nodes reach this one at"
+        ) from None
 
 
 def _taints(text: str) -> tuple[tuple[str, str, str], ...]:

@@ -121,7 +121,7 @@ class Keeper:
         self._is_sure = False
 
     def doubt(self, *, died: bool = False) -> None:
-        """Have the next pass look at the container itself, which may be told to have died."""
+        """Have the next pass look at the container itself; until then a dead one is not ready."""
         self._is_sure = False
         self._is_told_dead = self._is_told_dead or died
 
@@ -171,7 +171,7 @@ class Keeper:
     def _is_ready(self) -> bool:
         """Ready is what runs, has passed its probes, and is not being ended by us."""
         ending = self._kill_reason is not None or self.assignment.stop_grace is not None
-        ending = ending or (self._is_told_dead and self._reason == FailureReason.ENGINE_DOWN)
+        ending = ending or self._is_told_dead
         running = self._info is not None and self._info.state is ContainerState.RUNNING
         return running and not ending and self._health is not None and self._health.is_ready
 

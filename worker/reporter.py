@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from worker.protocol import NodeFacts, NodeReport, ReplicaStatus, to_wire
+from worker.protocol import NodeFacts, NodeReport, ReplicaStatus, RoutingStatus, to_wire
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,11 @@ class Reporter:
         self._send = send
         self._full_seconds = full_seconds
         self._statuses: Statuses = lambda _uids: ()
+        self._routing: Callable[[], RoutingStatus | None] = lambda: None
+        self._routing_due = False
+        # Numbers must leave in their order, and routing is told from another thread. Under an
+        # eager broker a report is answered by work that reports, within the very sending.
+        self._sending = threading.RLock()
         self._wake = threading.Event()
         # When the next report is due (monotonic): the first one at once.
         self._next_at = time.monotonic()
@@ -60,6 +65,15 @@ class Reporter:
     def attach(self, statuses: Statuses) -> None:
         """Say where the accounts of replicas come from."""
         self._statuses = statuses
+
+    def attach_routing(self, routing: Callable[[], RoutingStatus | None]) -> None:
+        """Say where the account of the gateways comes from."""
+        self._routing = routing
+
+    def tell_routing(self) -> None:
+        """Report what the gateways do now, from this very thread: a stop may wait for it."""
+        if not self._tell([], full=False, routing=True):
+            self._be_due_in(RETRY_SECONDS)
 
     def changed(self, uid: str) -> None:
         """Have a replica reported at once."""
@@ -106,27 +120,30 @@ class Reporter:
                 due = sorted(self._due) if full else sorted(self._due)[:MAX_PER_REPORT]
                 self._due -= set(due)
                 self._full_due = False
-            if not (due or full):
+                routing, self._routing_due = self._routing_due, False
+            if not (due or full or routing):
                 return True
-            if not self._tell(due, full=full):
+            if not self._tell(due, full=full, routing=routing):
                 return False
 
-    def _tell(self, due: list[str], *, full: bool) -> bool:
+    def _tell(self, due: list[str], *, full: bool, routing: bool = False) -> bool:
         """Send one report; what the broker does not take, for whatever reason, stays due."""
         taken = False
         try:
-            report = self._report(due, full=full)
-            taken = self._send(to_wire(report))
+            with self._sending:
+                report = self._report(due, full=full, routing=routing)
+                taken = self._send(to_wire(report))
         finally:
             with self._lock:
                 if not taken:
                     self._due |= set(due)
                     self._full_due = self._full_due or full
+                    self._routing_due = self._routing_due or routing
         if taken:
             self._note_deaths(report)
         return taken
 
-    def _report(self, due: list[str], *, full: bool) -> NodeReport:
+    def _report(self, due: list[str], *, full: bool, routing: bool) -> NodeReport:
         # The number is taken before the look: a later look can only have a higher one.
         self._sequence += 1
         sequence = self._sequence
@@ -139,6 +156,7 @@ class Reporter:
             full=full,
             facts=self._facts() if full else None,
             replicas=tuple(self._lightened(status, due) for status in statuses),
+            routing=self._routing() if full or routing else None,
         )
 
     def _lightened(self, status: ReplicaStatus, due: list[str]) -> ReplicaStatus:

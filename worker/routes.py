@@ -115,7 +115,8 @@ class RoutingTable:
 
     With `base` None the table is whole, and what it does not name is gone. Otherwise `services`
     and `ingresses` replace those of the same name, and the names (`namespace/name`) in `removed_`
-    go. `peers` are the addresses of all nodes: those may use relay ports.
+    go. `peers` are the addresses of all nodes: those may use relay ports. Replicas of
+    `open_namespaces` may be reached directly from every namespace; both lists are always complete.
     """
 
     generation: int
@@ -125,3 +126,4 @@ class RoutingTable:
     removed_services: tuple[str, ...] = ()
     removed_ingresses: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
+    open_namespaces: tuple[str, ...] = ()

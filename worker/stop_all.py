@@ -1,4 +1,4 @@
-"""`python -m worker.stop_all`: stop every container of this cluster on this machine (`down`).
+"""`python -m worker.stop_all`: stop this cluster's containers and routes on this machine (`down`).
 
 What is wanted stays as it is: the next `up` starts it all again.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from worker.app import choose_runtimes
 from worker.config import WorkerConfig
+from worker.gateway import assembly
 from worker.identity import Identity, NoIdentity, path_in
 from worker.runtimes.base import ContainerInfo, ContainerRuntime, RuntimeFailure
 
@@ -26,14 +27,24 @@ def main() -> None:
         print("kijabi: nothing was ever run here")  # noqa: T201, a command's answer
         return
     found: list[tuple[ContainerRuntime, ContainerInfo]] = []
+    all_removed = True
     for name in names:
         config = WorkerConfig.from_env(node=name, identity=_identity(home, name))
+        all_removed &= _unroute(config)
         for runtime in choose_runtimes(config).values():
             found += [(runtime, info) for info in runtime.list()]
     with ThreadPoolExecutor(16) as threads:
         stopped = sum(threads.map(_stop, found))
     print(f"kijabi: {stopped} of {len(found)} containers stopped")  # noqa: T201, as above
-    sys.exit(0 if stopped == len(found) else 1)
+    sys.exit(0 if stopped == len(found) and all_removed else 1)
+
+
+def _unroute(config: WorkerConfig) -> bool:
+    """End the node's gateway, and remove what it left in the kernel."""
+    problem = assembly.remove(config)
+    if problem:
+        print(f"kijabi: the routes of {config.node} are still there: {problem}")  # noqa: T201
+    return not problem
 
 
 def _identity(home: Path, node: str) -> Identity | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from worker import protocol
+from worker import protocol, routes
 from worker.app import Node, app, current
 from worker.protocol import Job
 
@@ -63,6 +63,12 @@ def run_command(*, envelope: object = None, **_newer: object) -> None:
     _take(protocol.RUN_COMMAND_TASK, envelope, _run_command)
 
 
+@app.task(name=routes.ROUTE_TASK)
+def set_routes(*, envelope: object = None, **_newer: object) -> None:
+    """Take what the gateways of this node are to send where."""
+    _take(routes.ROUTE_TASK, envelope, _set_routes)
+
+
 def _take(task: str, envelope: object, act: Callable[[Node, Arguments], None]) -> None:
     """Act on a letter if it is the control plane's, for this node and task, and new."""
     node = current()
@@ -89,6 +95,16 @@ def _stream_logs(node: Node, arguments: Arguments) -> None:
 
 def _run_command(node: Node, arguments: Arguments) -> None:
     node.commands.begin(protocol.from_wire(protocol.CommandRequest, arguments.get("request")))
+
+
+def _set_routes(node: Node, arguments: Arguments) -> None:
+    table = protocol.from_wire(routes.RoutingTable, arguments.get("table"))
+    if node.gateway is None:
+        logger.warning("Routes were sent to a node that has no gateway (KIJABI_GATEWAY is off)")
+        return
+    node.gateway.take(table)
+    if app.conf.task_always_eager:
+        node.gateway.run_once()
 
 
 def _execute(kind: type[AnyJob], node: Node, arguments: Arguments) -> None:

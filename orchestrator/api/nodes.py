@@ -36,9 +36,10 @@ class MarksShape(serializers.Serializer[Any]):
 class NodeShape(serializers.Serializer[Any]):
     """A node; `strangers` are containers it runs that nobody knows of.
 
-    What is reserved is what its replicas request. A node that is `silent_since` a moment is given
-    up at `lost_due_at` unless it answers, and not while it is `doubted` that it is the one that
-    failed. `refusal` says why messages in its name were dropped, the last time at `refused_at`.
+    What is reserved is what its replicas request; what is used is null unless measured lately. A
+    node that is `silent_since` a moment is given up at `lost_due_at` unless it answers, and not
+    while it is `doubted` that it is the one that failed. `refusal` says why messages in its name
+    were dropped, the last time at `refused_at`.
     """
 
     name = fields.CharField()
@@ -62,6 +63,8 @@ class NodeShape(serializers.Serializer[Any]):
     memory_bytes = fields.IntegerField()
     cpu_millis_reserved = fields.IntegerField()
     memory_bytes_reserved = fields.IntegerField()
+    cpu_millis_used = fields.IntegerField(allow_null=True)
+    memory_bytes_used = fields.IntegerField(allow_null=True)
     replicas = fields.IntegerField()
     release = fields.CharField()
     address = fields.CharField()

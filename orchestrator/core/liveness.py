@@ -21,7 +21,7 @@ from orchestrator.core.lifecycle import NodeState
 # One node has nobody who could take over, so nothing is won by asking it often.
 ALONE = 5
 NODES_PER_STEP = 50
-# After so long without a word an agent gives a connection up, and logs in anew.
+# An agent gives a silent connection up after 5 s (worker/app.py), and then logs in anew.
 RECONNECTING = timedelta(seconds=6)
 
 
@@ -79,11 +79,12 @@ def judge(
     # Whoever was lost before is no news, and no reason to doubt the others.
     present = [node.name for node in nodes if node.state is not NodeState.LOST]
     quiet = [name for name in present if silence[name] > timing.suspect]
-    due = {
-        node.name: given_up_at(node.heard_at, listening_since=listening_since, timing=timing)
+    overdue = {
+        node.name
         for node in nodes
+        if node.name in quiet
+        and now > given_up_at(node.heard_at, listening_since=listening_since, timing=timing)
     }
-    overdue = {name for name in quiet if now > due[name]}
     doubted = frozenset(overdue if 2 * len(quiet) > len(present) else ())
     states = {}
     for node in nodes:

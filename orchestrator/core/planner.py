@@ -1,7 +1,8 @@
 """Turn a snapshot into a plan: what one pass should do for one deployment, and why.
 
 Pure: no clock, no chance, nothing read or written. The same snapshot gives the same plan, and a
-plan that has been carried out leaves nothing to do until something changes.
+plan that has been carried out leaves nothing to do until something changes. One exception: a plan
+whose own stops complete a rollout may let moves begin, and asks for the next pass itself.
 """
 
 from __future__ import annotations

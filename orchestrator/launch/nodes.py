@@ -176,9 +176,8 @@ def bootstrap(env: Mapping[str, str], node: str) -> dict[str, str | None]:
     )
     if result.returncode != 0:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise Unready(
-            f"the control plane cannot be prepared: {last.removeprefix('CommandError: ')}"
-        )
+        why = re.sub(r"^([\w.]+\.)?(CommandError|ImproperlyConfigured): ", "", last)
+        raise Unready(f"the control plane cannot be prepared: {why}")
     answer: dict[str, str | None] = json.loads(result.stdout.strip().splitlines()[-1])
     return answer
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from orchestrator.core.constraints import Taint
 from orchestrator.core.lifecycle import (
@@ -17,17 +18,20 @@ from orchestrator.core.lifecycle import (
     ReplicaPhase,
 )
 from orchestrator.manifests import placing
-from orchestrator.models import Node
+from orchestrator.models import MetricBlock, Node
 from orchestrator.queries.rows import Rows
 
 BAR = 24
+# A node measures every few seconds; what is older says nothing about now.
+MEASURED_LATELY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
     """One node as people and scripts read it; `replicas` are those it carries now.
 
-    What is reserved is what these request. `given_labels` are people's, among all `labels`.
+    What is reserved is what these request; what is used is what the node measured lately, None when
+    it did not. `given_labels` are people's, among all `labels`.
     """
 
     name: str
@@ -51,6 +55,8 @@ class NodeRecord:
     memory_bytes: int
     cpu_millis_reserved: int
     memory_bytes_reserved: int
+    cpu_millis_used: int | None
+    memory_bytes_used: int | None
     replicas: int
     release: str
     address: str
@@ -85,7 +91,12 @@ def _counted() -> QuerySet[Node]:
     there = ~Q(replica__phase__in=GONE_PHASES)
     running = Q(replica__phase=ReplicaPhase.RUNNING)
     coming = Q(replica__phase__in=LIVE_PHASES) & ~running
+    # Only the place of a node in the value: a row holds the samples of its replicas as well.
+    lately = MetricBlock.objects.filter(
+        node=OuterRef("name"), seconds=0, at__gt=timezone.now() - MEASURED_LATELY
+    )
     return Node.objects.annotate(
+        measured=Subquery(lately.order_by("-at").values("samples__node")[:1]),
         carried=Count("replica", filter=there),
         cpu_reserved=_sum("replica__cpu_millis_requested", there),
         memory_reserved=_sum("replica__memory_bytes_requested", there),
@@ -101,6 +112,7 @@ def _sum(what: str, which: Q) -> Coalesce:
 
 
 def _record(row: Any) -> NodeRecord:
+    used = row.measured or (None, None)
     return NodeRecord(
         name=row.name,
         state=row.state,
@@ -123,6 +135,8 @@ def _record(row: Any) -> NodeRecord:
         memory_bytes=row.memory_bytes,
         cpu_millis_reserved=row.cpu_reserved,
         memory_bytes_reserved=row.memory_reserved,
+        cpu_millis_used=used[0],
+        memory_bytes_used=used[1],
         replicas=row.carried,
         release=row.release,
         address=row.address,

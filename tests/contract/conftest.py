@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import docker_engine
+from tests import backends, docker_engine
+from tests.backends import Backend
+from tests.caddies import CaddySite
 from tests.conftest import require_or_skip
 from worker.labels import Owner, container_name
 from worker.protocol import ContainerSpec, ReplicaSpec
@@ -152,3 +154,16 @@ def iter_into(found: list[RuntimeEvent], events: Iterator[RuntimeEvent]) -> list
     for event in events:
         found.append(event)
     return []
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Backend]]:
+    with backends.running("one", "two", "three") as made:
+        yield made
+
+
+@pytest.fixture
+def caddy_site(tmp_path: Path) -> Iterator[CaddySite]:
+    made = CaddySite(tmp_path)
+    yield made
+    made.close()

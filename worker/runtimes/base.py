@@ -149,6 +149,9 @@ class ContainerRuntime(Protocol):
             RuntimeFailure: it cannot be used at all (engine not running, no bwrap, …).
         """
 
+    def bridge_address(self) -> str:
+        """Return this node's address on the containers' network; empty when they share its own."""
+
     def list(self) -> tuple[ContainerInfo, ...]:
         """Return every container of this owner, running or not."""
 

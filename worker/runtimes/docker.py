@@ -11,7 +11,6 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from worker import labels
 from worker.protocol import ContainerSpec, PullPolicy, ReplicaSpec, Resources
+from worker.resolving import ResolvingOf, as_the_runtime_likes
+from worker.runtimes import docker_events
 from worker.runtimes.base import (
     ContainerInfo,
     ContainerState,
@@ -45,6 +46,7 @@ from worker.runtimes.docker_answers import (
 )
 from worker.runtimes.docker_errors import failure_of, pull_failure
 from worker.runtimes.docker_exec import Command
+from worker.runtimes.docker_network import BRIDGE, gateway_of, resolving_options
 from worker.runtimes.docker_usage import DockerMeters
 from worker.runtimes.variables import variables
 
@@ -59,7 +61,6 @@ NO_TIMEOUT: Any = None
 # Docker's default set without AUDIT_WRITE, MKNOD, NET_RAW, SETFCAP, SETPCAP and SYS_CHROOT.
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL"]
 CAPABILITIES += ["NET_BIND_SERVICE", "SETGID", "SETUID"]
-_EVENTS = {"die": EventKind.DIED, "destroy": EventKind.REMOVED, "start": EventKind.STARTED}
 
 
 def socket_url() -> str:
@@ -78,8 +79,9 @@ class DockerRuntime:
 
     name = "docker"
 
-    def __init__(self, owner: labels.Owner) -> None:
+    def __init__(self, owner: labels.Owner, resolving: ResolvingOf = as_the_runtime_likes) -> None:
         self._owner = owner
+        self._resolving = resolving
         self._url = socket_url()
         # Any: the stubs lack the parts used for what the SDK has no call for.
         self._api: Any = docker.APIClient(
@@ -104,6 +106,10 @@ class DockerRuntime:
         if self._can_init:
             return ()
         return ("there is no init process for containers (docker-init); zombies are not reaped",)
+
+    def bridge_address(self) -> str:
+        """Return this node's address on the engine's own bridge; empty when it has none."""
+        return gateway_of(self._call(self._api.inspect_network, BRIDGE))
 
     def list(self) -> tuple[ContainerInfo, ...]:
         """Return every container of this owner: one call, and one more for each that has ended."""
@@ -214,8 +220,8 @@ class DockerRuntime:
                 tail="all" if tail is None else tail,
             )
             if follow:
-                _close_when(stop, stream)
-            with _released(stream):
+                docker_events.close_when(stop, stream)
+            with docker_events.released(stream):
                 yield from lines_of(stream, stop)
         except NotFound:
             return
@@ -242,14 +248,18 @@ class DockerRuntime:
 
     def events(self, stop: threading.Event) -> Iterator[RuntimeEvent]:
         """Yield the engine's own events about our containers, as they happen."""
-        filters = {"type": "container", "label": [*self._own_labels()], "event": [*_EVENTS]}
+        filters = {
+            "type": "container",
+            "label": [*self._own_labels()],
+            "event": [*docker_events.KINDS],
+        }
         client = docker.APIClient(base_url=self._url, version="1.41", timeout=NO_TIMEOUT)
         try:
             stream = client.events(decode=True, filters=filters)
-            _close_when(stop, stream)
-            with _released(stream):
+            docker_events.close_when(stop, stream)
+            with docker_events.released(stream):
                 yield RuntimeEvent(kind=EventKind.RESYNC)
-                yield from map(_event, stream)
+                yield from map(docker_events.read, stream)
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             if not stop.is_set():
                 raise failure_of(error, "listening to the engine") from error
@@ -302,7 +312,8 @@ class DockerRuntime:
             "Labels": labels.labels_for(self._owner, replica),
             "Hostname": f"{replica.deployment}-{replica.slot}"[:63],
             "ExposedPorts": {_port_key(p): {} for p in container.ports},
-            "HostConfig": self._host_config(container),
+            "HostConfig": self._host_config(container)
+            | resolving_options(self._resolving(replica.namespace)),
         }
         if container.command:
             config["Entrypoint"] = list(container.command)
@@ -368,28 +379,3 @@ def _shares(resources: Resources) -> int:
     """Return Docker's relative weight: 1024 for a whole core, at least 2; 0 is the default."""
     request = resources.cpu_request_millis
     return 0 if request is None else max(2, request * 1024 // 1000)
-
-
-def _event(event: dict[str, Any]) -> RuntimeEvent:
-    """Return an engine event of ours; the stream carries only the actions in `_EVENTS`."""
-    replica = event["Actor"]["Attributes"][labels.REPLICA]
-    return RuntimeEvent(kind=_EVENTS[event["Action"]], replica=replica)
-
-
-@contextmanager
-def _released(stream: Any) -> Iterator[None]:
-    """Close what a stream reads from; the SDK only shuts its socket and leaves the file open."""
-    try:
-        yield
-    finally:
-        stream._response.close()  # noqa: SLF001, there is no other way to it
-
-
-def _close_when(stop: threading.Event, stream: Any) -> None:
-    """End a blocking read when asked to."""
-
-    def wait() -> None:
-        stop.wait()
-        stream.close()
-
-    threading.Thread(target=wait, name="close-stream", daemon=True).start()

@@ -16,10 +16,10 @@ import docker.types
 import requests
 from docker.errors import DockerException
 
+from worker.processes import ProcessId, kill_all_of
 from worker.runtimes.base import ExecResult, FailureReason, RuntimeFailure
 from worker.runtimes.collecting import Collector
 from worker.runtimes.docker_errors import failure_of
-from worker.runtimes.sandbox.processes import ProcessId, kill_all_of
 
 CONNECT_SECONDS = 60
 # The engine ends the stream; this is for one that vanished in the middle.

@@ -77,6 +77,10 @@ class InMemoryRuntime:
         self._require_engine()
         return ()
 
+    def bridge_address(self) -> str:
+        """Return nothing: pretended containers have no network."""
+        return ""
+
     def list(self) -> tuple[ContainerInfo, ...]:
         """Return every container."""
         self._require_engine()

@@ -12,7 +12,8 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.utils import timezone
 
-from orchestrator.models import Event, Node, Replica
+from orchestrator.core import samples
+from orchestrator.models import Event, MetricBlock, Node, Replica
 from tests.cluster import Cluster, manifest
 
 BrowserOf = Callable[[str], Client]
@@ -119,6 +120,23 @@ def test_what_is_reserved_is_told_in_numbers_and_drawn(admin: Client, cluster: C
         assert "Memory 512 MiB of 8 GiB, 6 %" in shown
     assert 'class="part" width="38"' in admin.get("/nodes/n1/").content.decode()
     assert "CPU reserved 1.5 / 4 cores" in text(admin, "/")
+
+
+def test_what_is_used_stands_beside_what_is_reserved_while_it_is_measured(
+    admin: Client, cluster: Cluster
+):
+    Node.objects.update(cpu_millis=4000, memory_bytes=8 * GIB)
+    block = samples.block([400, 2 * GIB, 0, 0], {})
+    MetricBlock.objects.create(node="n1", seconds=0, at=timezone.now(), samples=block)
+
+    fresh, drawn = text(admin, "/nodes/n1/"), admin.get("/nodes/").content.decode()
+    MetricBlock.objects.update(at=timezone.now() - timedelta(minutes=1))
+    stale = text(admin, "/nodes/n1/")
+
+    assert "CPU 0 of 4 cores, 0 %, 0.4 used" in fresh
+    assert "Memory 0 B of 8 GiB, 0 %, 2 GiB used" in fresh
+    assert 'class="used" y="5" width="10"' in drawn
+    assert "0.4 used" not in stale
 
 
 def test_a_node_that_gave_away_more_than_it_has_is_marked(admin: Client, cluster: Cluster):

@@ -74,6 +74,21 @@ def test_the_first_restart_is_at_once(machine: Machine):
     assert status.death.exit_code == 7
 
 
+def test_a_death_is_told_before_anything_is_found_out_about_it(machine: Machine):
+    machine.do(START)
+    seen: list[tuple[bool, int]] = []
+    machine.agent.died = lambda uid: seen.append(
+        (machine.status().ready, machine.status().restarts)
+    )
+
+    machine.runtime.die(NAME, 7)
+    machine.agent._doubt("r1", died=True)
+    machine.agent.run_until_idle()
+
+    assert seen == [(False, 0)]
+    assert (machine.status().ready, machine.status().restarts) == (True, 1)
+
+
 def test_then_it_backs_off_and_says_until_when(machine: Machine):
     machine.do(START)
     for _ in range(2):

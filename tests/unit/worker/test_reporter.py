@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from worker import protocol, reporter
-from worker.protocol import LatestDeath, NodePhase, ReplicaStatus
+from worker.protocol import LatestDeath, NodePhase, ReplicaStatus, RoutingStatus
 from worker.reporter import Reporter
 
 
@@ -201,3 +201,28 @@ def test_everything_is_told_again_now_and_then(desk: Desk):
 
     wait_for(lambda: len([report for report in desk.taken if report.get("full")]) >= 3)
     due.close()
+
+
+def test_what_the_gateways_do_is_told_at_once_and_in_every_full_report(desk: Desk, due: Reporter):
+    due.attach_routing(lambda: RoutingStatus(generation=7))
+    due.flush()
+
+    due.tell_routing()
+    full(due)
+    due.changed("a")
+    due.flush()
+
+    told = [report.get("routing", {}).get("generation") for report in desk.taken]
+    assert told == [7, 7, 7, None]
+
+
+def test_routing_that_no_broker_took_is_told_later(desk: Desk, due: Reporter):
+    due.attach_routing(lambda: RoutingStatus(generation=7))
+    due.flush()
+    desk.answer = False
+    due.tell_routing()
+
+    desk.answer = True
+    due.flush()
+
+    assert [report["routing"]["generation"] for report in desk.taken] == [7, 7]

@@ -15,7 +15,9 @@ import pytest
 
 from tests.sandboxes import Sandboxes, make_root
 from worker.protocol import Port
+from worker.resolving import Resolving
 from worker.runtimes.base import FailureReason, RuntimeFailure
+from worker.runtimes.sandbox import SandboxRuntime
 
 
 @pytest.fixture
@@ -34,6 +36,23 @@ def refusal(sandboxes: Sandboxes, *command: str, **container: object) -> Runtime
 
 def images(sandboxes: Sandboxes) -> list[Path]:
     return [path for path in (sandboxes.state / "images").iterdir() if path.is_dir()]
+
+
+@pytest.mark.parametrize("image", ["host", "folder"])
+def test_names_are_looked_up_as_the_node_says(tmp_path: Path, image: str):
+    sandboxes = Sandboxes(tmp_path / "state", image=image)
+    if image == "folder":
+        sandboxes.image = str(make_root(tmp_path / "root"))
+        (tmp_path / "root/etc/resolv.conf").write_text("nameserver 192.0.2.53\n")
+    said = Resolving(servers=("169.254.7.7",), searches=("a.example", "b.example"))
+    sandboxes.runtime = SandboxRuntime(
+        sandboxes.owner, sandboxes.state, resolving=lambda namespace: said
+    )
+
+    seen = sandboxes.script('while read -r line; do echo "$line"; done < /etc/resolv.conf')
+
+    sandboxes.clear()
+    assert seen.splitlines()[:2] == ["nameserver 169.254.7.7", "search a.example b.example"]
 
 
 def test_the_agents_own_variables_stay_outside(

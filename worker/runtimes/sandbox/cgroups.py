@@ -8,8 +8,8 @@ import signal
 import time
 from pathlib import Path
 
+from worker.processes import ProcessId
 from worker.protocol import Resources
-from worker.runtimes.sandbox.processes import ProcessId
 from worker.runtimes.usage import Meter
 
 ROOT = Path("/sys/fs/cgroup")

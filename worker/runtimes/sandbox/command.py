@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from worker.protocol import ReplicaSpec
+from worker.runtimes.sandbox.images import RESOLVER_FILE
 from worker.runtimes.variables import variables
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -31,7 +32,8 @@ class Layout:
     """Where things are: descriptors are inherited by the process, paths are the node's.
 
     `root` is an image's folder, None for the node's own root; `masks` are folders to cover with an
-    empty one, `shared` are files of the node put into the image.
+    empty one, `shared` are files of the node put into the image, `resolver_descriptor` says how to
+    look names up.
     """
 
     bwrap: str
@@ -42,6 +44,7 @@ class Layout:
     shared: Sequence[str]
     groups: Sequence[str]
     drop_user: bool
+    resolver_descriptor: int | None = None
 
 
 def argv(replica: ReplicaSpec, layout: Layout) -> list[str]:
@@ -91,4 +94,6 @@ def _mounts(layout: Layout) -> list[str]:
         words += ["--tmpfs", path]
     for path in layout.shared:
         words += ["--ro-bind", path, path]
+    if layout.resolver_descriptor is not None:
+        words += ["--ro-bind-data", str(layout.resolver_descriptor), RESOLVER_FILE]
     return words

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from worker import protocol
+from worker.processes import ProcessId, children, is_in_pid_namespace
 from worker.protocol import ReplicaSpec
 from worker.runtimes.base import ContainerInfo, ContainerState
-from worker.runtimes.sandbox.processes import ProcessId, children, is_in_pid_namespace
 
 LOST_EXIT_CODE = 137
 KILL_SECONDS = 5.0

@@ -11,10 +11,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from worker.processes import ProcessId, kill_all_of
 from worker.runtimes.base import ExecResult, FailureReason, RuntimeFailure
 from worker.runtimes.collecting import Collector
 from worker.runtimes.sandbox import command, enter
-from worker.runtimes.sandbox.processes import ProcessId, kill_all_of
 
 BLOCK_BYTES = 64 * 1024
 

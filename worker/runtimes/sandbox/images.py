@@ -17,7 +17,8 @@ HOST = "host"
 UNPACK_SECONDS = 600.0
 MOUNT_POINTS = ("proc", "dev", "tmp", "etc")
 # An image shares the node's network, so names must resolve as they do on the node.
-SHARED = ("/etc/resolv.conf", "/etc/hosts")
+RESOLVER_FILE = "/etc/resolv.conf"
+SHARED = (RESOLVER_FILE, "/etc/hosts")
 # On the node's own root these hold other people's things: sockets, keys, homes.
 HIDDEN = (
     "/run",

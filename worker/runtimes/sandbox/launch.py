@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.processes import words_of
 from worker.protocol import ReplicaSpec
+from worker.resolving import Resolving
 from worker.runtimes.base import FailureReason, RuntimeFailure
 from worker.runtimes.sandbox import bubblewrap, command, containers, images
-from worker.runtimes.sandbox.processes import words_of
 
 BIRTH_SECONDS = 5.0
 LOOK_SECONDS = 0.001
@@ -32,6 +33,7 @@ class Launch:
     hidden: Path
     groups: list[str]
     lock: int
+    resolving: Resolving | None = None
 
     def run(self) -> subprocess.Popen[bytes]:
         """Start the process and return once its payload runs (or has run).
@@ -56,6 +58,7 @@ class Launch:
             status = stack.enter_context(_open(self.draft / "status.json", _APPEND))
             output = stack.enter_context(_open(self.draft / "log", _APPEND))
             options = stack.enter_context(_memory())
+            names = stack.enter_context(_memory()) if self._resolves_by_us() else None
             is_host = self.root == Path("/")
             layout = command.Layout(
                 bwrap=program.path,
@@ -66,10 +69,13 @@ class Launch:
                 shared=() if is_host else images.shared_files(self.root),
                 groups=self.groups,
                 drop_user=as_nobody,
+                resolver_descriptor=names,
             )
-            os.write(options, command.options(self.replica, layout, self.environment))
-            os.lseek(options, 0, os.SEEK_SET)
-            inherited = (status, options, *program.descriptors)
+            if names is not None and self.resolving is not None:
+                _fill(names, self.resolving.text().encode())
+            _fill(options, command.options(self.replica, layout, self.environment))
+            files = [number for number in (status, options, names) if number is not None]
+            inherited = (*files, *program.descriptors)
             # Nothing of the agent's own environment: the payload can read that of the first
             # process in its namespace, and the agent's holds the broker's password.
             return subprocess.Popen(  # noqa: S603, what the replica asks for, sandboxed
@@ -82,6 +88,11 @@ class Launch:
                 start_new_session=True,
                 cwd=self.draft,
             )
+
+    def _resolves_by_us(self) -> bool:
+        """Tell whether there is a plain file that says how to look names up, and we know better."""
+        place = self.root / images.RESOLVER_FILE.lstrip("/")
+        return self.resolving is not None and place.is_file() and not place.is_symlink()
 
     def _await_birth(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + BIRTH_SECONDS
@@ -118,6 +129,11 @@ def _open(path: Path, flags: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _fill(descriptor: int, content: bytes) -> None:
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
 
 
 @contextlib.contextmanager

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from worker.processes import ProcessId, children
 from worker.runtimes.sandbox import containers
 from worker.runtimes.sandbox.cgroups import Cgroups
-from worker.runtimes.sandbox.processes import ProcessId, children
 from worker.runtimes.usage import Meter, Usage, of_processes
 
 

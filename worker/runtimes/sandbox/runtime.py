@@ -12,6 +12,7 @@ from pathlib import Path
 
 from worker import labels
 from worker.protocol import ContainerSpec, ReplicaSpec, Resources
+from worker.resolving import ResolvingOf, as_the_runtime_likes
 from worker.runtimes.base import (
     ContainerInfo,
     EventKind,
@@ -43,8 +44,15 @@ class SandboxRuntime:
 
     name = "sandbox"
 
-    def __init__(self, owner: labels.Owner, state_dir: Path, hidden: Path | None = None) -> None:
+    def __init__(
+        self,
+        owner: labels.Owner,
+        state_dir: Path,
+        hidden: Path | None = None,
+        resolving: ResolvingOf = as_the_runtime_likes,
+    ) -> None:
         self._owner = owner
+        self._resolving = resolving
         self._folder = state_dir / "containers"
         self._drafts = state_dir / "drafts"
         self._locks = state_dir / "locks"
@@ -75,6 +83,10 @@ class SandboxRuntime:
             self._is_checked = True
         note = self._cgroups.note()
         return (note,) if note else ()
+
+    def bridge_address(self) -> str:
+        """Return nothing: sandboxes share the node's network."""
+        return ""
 
     def list(self) -> tuple[ContainerInfo, ...]:
         """Return every sandbox, after ending those whose start a killed agent left half done."""
@@ -234,6 +246,7 @@ class SandboxRuntime:
             hidden=self._hidden,
             groups=self._cgroups.create(name, container.resources),
             lock=lock,
+            resolving=self._resolving(replica.namespace),
         ).run()
         with self._guard:
             self._born[name] = process

@@ -1,0 +1,261 @@
+"""A small name server: our own names from memory, everything else from the node's own resolvers.
+
+Answers live for a few seconds and are not kept by anybody, so that names follow changes at once.
+It listens where containers of this node reach it, and on nothing that faces other machines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from worker.gateway import names
+from worker.gateway.live import LiveService
+from worker.gateway.streams import LoopThread
+from worker.gateway.upstreams import Upstreams
+
+logger = logging.getLogger(__name__)
+
+TTL_SECONDS = 2
+RESOLVER_PORT = 53
+UPSTREAM_SECONDS = 4.0
+DATAGRAM_BYTES = 1232
+KEPT_ANSWERS = 2000
+RESOLVERS = Path("/etc/resolv.conf")
+_OWN = b"\x06kijabi\x00"
+_LENGTH = struct.Struct("!H")
+_VERSIONS = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
+
+
+class NameServer:
+    """Answers on one address, by datagrams and streams, from a thread of its own.
+
+    `avoided` is our own address as containers know it: asking it would be asking ourselves.
+    """
+
+    def __init__(self, address: str, *, port: int = 0, avoided: str = "") -> None:
+        self.address = address
+        self.port = port
+        self._avoided = avoided
+        self._services: Mapping[str, LiveService] = {}
+        self._upstreams = Upstreams()
+        self._answers: dict[bytes, bytes] = {}
+        self._thread = LoopThread("dns")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: list[Any] = []
+
+    def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address or port cannot be had.
+        """
+        self._thread.do(self._listen())
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._thread.do(self._end())
+        self._thread.close()
+
+    def know_services(self, services: Mapping[str, LiveService]) -> None:
+        """Answer for these services from now on."""
+        self._services = services
+        self._answers = {}
+
+    def know_upstreams(self, upstreams: Upstreams) -> None:
+        """Answer for these routes from now on."""
+        self._upstreams = upstreams
+        self._answers = {}
+
+    def answer(self, question: bytes) -> bytes | None:
+        """Return the answer to a question about our names; None when others are to answer."""
+        # The first two bytes are its number; the rest is the same for everybody who asks this.
+        known = self._answers.get(question[2:])
+        if known is None:
+            answers, services, upstreams = self._answers, self._services, self._upstreams
+            made = _answer(question, services, upstreams)
+            if made is None:
+                return None
+            known = made[2:]
+            # Only what the HTTP gateway asks all the time; others are to find varying orders.
+            if _OWN in question and len(answers) < KEPT_ANSWERS:
+                # Into the very list that was there before what we answered from was read.
+                answers[question[2:]] = known
+        return question[:2] + known
+
+    async def _listen(self) -> None:
+        server = await asyncio.start_server(self._serve, self.address, self.port)
+        self._closing.append(server)
+        self.port = server.sockets[0].getsockname()[1]
+        transport, _ = await self._thread.loop.create_datagram_endpoint(
+            lambda: _Datagrams(self), (self.address, self.port)
+        )
+        self._closing.append(transport)
+
+    async def _end(self) -> None:
+        for part in self._closing:
+            part.close()
+
+    def received(self, question: bytes, sender: Any, transport: asyncio.DatagramTransport) -> None:
+        """Answer a datagram, now or when others have answered."""
+        own = self.answer(question)
+        if own is not None:
+            transport.sendto(own if len(own) <= DATAGRAM_BYTES else _cut(own), sender)
+            return
+
+        async def forward() -> None:
+            transport.sendto(await self._ask_others(question, stream=False), sender)
+
+        task = self._thread.loop.create_task(forward())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+                question = await reader.readexactly(length)
+                own = self.answer(question)
+                text = own or await self._ask_others(question, stream=True)
+                writer.write(_LENGTH.pack(len(text)) + text)
+                await writer.drain()
+        writer.close()
+
+    async def _ask_others(self, question: bytes, *, stream: bool) -> bytes:
+        """Return what the node's own resolvers say; that we failed when none says anything."""
+        for address in node_resolvers(self._avoided):
+            with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(UPSTREAM_SECONDS):
+                    if stream:
+                        return await _ask_stream(address, question)
+                    return await _ask_datagram(self._thread.loop, address, question)
+        return _refusal(question)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, server: NameServer) -> None:
+        self._server = server
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self._transport is not None:
+            self._server.received(data, addr, self._transport)
+
+
+class _OneAnswer(asyncio.DatagramProtocol):
+    def __init__(self, answer: asyncio.Future[bytes]) -> None:
+        self._answer = answer
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        del addr
+        if not self._answer.done():
+            self._answer.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self._answer.done():
+            self._answer.set_exception(exc)
+
+
+async def _ask_datagram(loop: asyncio.AbstractEventLoop, address: str, question: bytes) -> bytes:
+    answer: asyncio.Future[bytes] = loop.create_future()
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: _OneAnswer(answer), remote_addr=(address, RESOLVER_PORT)
+    )
+    try:
+        transport.sendto(question)
+        return await answer
+    finally:
+        transport.close()
+
+
+async def _ask_stream(address: str, question: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(address, RESOLVER_PORT)
+    try:
+        writer.write(_LENGTH.pack(len(question)) + question)
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        return await reader.readexactly(length)
+    finally:
+        writer.close()
+
+
+def node_resolvers(avoided: str = "") -> list[str]:
+    """Return the resolvers of this node, as its own programs would ask them."""
+    servers = (words[1] for words in _lines() if words[0] == "nameserver")
+    return [server for server in servers if server != avoided]
+
+
+def node_searches() -> tuple[str, ...]:
+    """Return what this node's own programs append to short names."""
+    return tuple(word for words in _lines() if words[0] == "search" for word in words[1:])
+
+
+def _lines() -> list[list[str]]:
+    try:
+        lines = RESOLVERS.read_text().splitlines()
+    except OSError:
+        return []
+    return [words for line in lines if len(words := line.split()) > 1]
+
+
+def _answer(
+    question: bytes, services: Mapping[str, LiveService], upstreams: Upstreams
+) -> bytes | None:
+    try:
+        message = dns.message.from_wire(question)
+        (asked,) = message.question
+    except (dns.exception.DNSException, ValueError):
+        return None
+    name = asked.name.to_text(omit_final_dot=True).lower()
+    found = names.look_up(name, services, upstreams)
+    if found is None:
+        return None
+    answer = dns.message.make_response(message, recursion_available=True)
+    answer.flags |= dns.flags.AA
+    if found == names.NOTHING:
+        answer.set_rcode(dns.rcode.NXDOMAIN)
+    texts = _texts(found, asked.rdtype)
+    if texts:
+        answer.answer.append(
+            dns.rrset.from_text_list(asked.name, TTL_SECONDS, "IN", asked.rdtype, texts)
+        )
+    return answer.to_wire(max_size=65535)
+
+
+def _texts(found: names.Found, kind: dns.rdatatype.RdataType) -> list[str]:
+    if kind in _VERSIONS:
+        return names.of_family(found.addresses, _VERSIONS[kind])
+    if kind == dns.rdatatype.SRV:
+        return [f"0 1 {port} {name}." for port, name in found.servers]
+    return []
+
+
+def _cut(answer: bytes) -> bytes:
+    """Return an answer that says: too long for a datagram, ask again by a stream."""
+    message = dns.message.from_wire(answer)
+    message.answer.clear()
+    message.flags |= dns.flags.TC
+    return message.to_wire()
+
+
+def _refusal(question: bytes) -> bytes:
+    try:
+        answer = dns.message.make_response(dns.message.from_wire(question))
+    except dns.exception.DNSException:
+        return question[:2]
+    answer.set_rcode(dns.rcode.SERVFAIL)
+    return answer.to_wire()

@@ -1,0 +1,210 @@
+"""The configuration of the HTTP gateway: hosts and paths, certificates, retries. Pure.
+
+Endpoints are not in it (see `upstreams`), so it changes only when an ingress does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from worker.gateway.upstreams import route_name
+from worker.routes import HttpRoute, IngressRoutes, PathMatch
+
+# How long a look at who serves is believed: a change is in force after it.
+REFRESH_SECONDS = 0.01
+# How long a request waits for somebody who takes it; none has been sent anywhere by then.
+TRY_SECONDS = 5
+TRY_EVERY = "25ms"
+CONNECT = "1s"
+# Kept when the names cannot be asked for: better an old answer than none.
+STALE = "1h"
+# A websocket outlives a change of the configuration by so long.
+STREAM = "12h"
+_Config = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the gateway of one node is given: ports, files, where names are answered.
+
+    With an `acme` directory certificates of automatic hosts come from there.
+    """
+
+    admin: str
+    http_port: int
+    https_port: int
+    resolver: str
+    storage: str
+    access_log: str
+    acme: str = ""
+    acme_email: str = ""
+
+
+def render(ingresses: Mapping[str, IngressRoutes], around: Surroundings) -> _Config:
+    """Return Caddy's configuration for all ingresses."""
+    entries = list(_ordered(ingresses.values()))
+    secured = sorted({host for entry in ingresses.values() for host in _secured(entry)})
+    routes = [_route(ingress, route, around) for ingress, route in entries]
+    http: _Config = {"servers": {"http": _server(around.http_port, routes)}}
+    config: _Config = {
+        "admin": {"listen": around.admin, "config": {"persist": False}},
+        "logging": _logging(around.access_log),
+        "storage": {"module": "file_system", "root": around.storage},
+        "apps": {"http": http},
+    }
+    if secured:
+        redirect = _redirect(secured, around.https_port)
+        http["servers"]["http"]["routes"] = [redirect, *routes]
+        http["servers"]["https"] = _server(around.https_port, routes) | {
+            "tls_connection_policies": [{}]
+        }
+        config["apps"]["tls"] = _tls(ingresses.values(), around)
+        config["apps"]["pki"] = {"certificate_authorities": {"local": {"install_trust": False}}}
+    return config
+
+
+def _ordered(ingresses: Iterable[IngressRoutes]) -> Iterator[tuple[IngressRoutes, HttpRoute]]:
+    """Yield routes as they are to be tried: named hosts first, longer paths, exact ones."""
+    pairs = [(ingress, route) for ingress in ingresses for route in ingress.routes]
+    yield from sorted(
+        pairs,
+        key=lambda pair: (
+            not pair[1].host,
+            pair[1].host.startswith("*"),
+            pair[1].host,
+            pair[1].match is not PathMatch.EXACT,
+            -len(pair[1].path.rstrip("/")),
+            pair[1].path,
+        ),
+    )
+
+
+def _route(ingress: IngressRoutes, route: HttpRoute, around: Surroundings) -> _Config:
+    match: _Config = {}
+    if route.host:
+        match["host"] = [route.host]
+    if pattern := path_pattern(route):
+        match["path_regexp"] = {"pattern": pattern}
+    handler = _proxy(ingress, route, around)
+    entry: _Config = {"handle": [handler], "terminal": True}
+    return {"match": [match], **entry} if match else entry
+
+
+def path_pattern(route: HttpRoute) -> str:
+    """Return what a path has to look like; empty when any will do.
+
+    A prefix counts by whole elements, as in Kubernetes: `/a` is one of `/a/b` but not of `/ab`.
+    """
+    if route.match is PathMatch.EXACT:
+        return f"^{re.escape(route.path)}$"
+    prefix = route.path.rstrip("/")
+    return f"^{re.escape(prefix)}(?:/|$)" if prefix else ""
+
+
+def _proxy(ingress: IngressRoutes, route: HttpRoute, around: Surroundings) -> _Config:
+    name = route_name(ingress, route)
+    resolver = {"addresses": [around.resolver]}
+    transport: _Config = {
+        "protocol": "http",
+        "resolver": resolver,
+        "dial_timeout": CONNECT,
+        "keep_alive": {"max_idle_conns_per_host": 256, "idle_timeout": "60s"},
+    }
+    if route.timeout_seconds:
+        transport["response_header_timeout"] = f"{route.timeout_seconds}s"
+    return {
+        "handler": "reverse_proxy",
+        "dynamic_upstreams": {
+            "source": "srv",
+            # With a dot at its end, so that no search list is tried.
+            "name": f"{name}.",
+            "refresh": f"{int(REFRESH_SECONDS * 1000)}ms",
+            "grace_period": STALE,
+            "resolver": resolver,
+        },
+        "transport": transport,
+        "load_balancing": {
+            "selection_policy": _policy(name, sticky=route.sticky),
+            "try_duration": f"{TRY_SECONDS}s",
+            "try_interval": TRY_EVERY,
+            # What never reached anybody is always tried again; what may have, only if that is safe.
+            "retry_match": [{"method": ["GET", "HEAD", "OPTIONS"]}],
+        },
+        "health_checks": {"passive": {"fail_duration": "2s", "max_fails": 1}},
+        "stream_close_delay": STREAM,
+    }
+
+
+def _policy(name: str, *, sticky: bool) -> _Config:
+    least: _Config = {"policy": "least_conn"}
+    if not sticky:
+        return least
+    return {"policy": "cookie", "name": f"kijabi-{name.partition('.')[0]}", "fallback": least}
+
+
+def _server(port: int, routes: list[_Config]) -> _Config:
+    nothing: _Config = {"handler": "static_response", "status_code": 404, "body": "no such route\n"}
+    sorry: _Config = {
+        "handler": "static_response",
+        "status_code": "{http.error.status_code}",
+        "body": "{http.error.status_code} {http.error.status_text}\n",
+    }
+    return {
+        "listen": [f":{port}"],
+        "protocols": ["h1", "h2"],
+        "automatic_https": {"disable": True},
+        "read_header_timeout": "10s",
+        "idle_timeout": "120s",
+        "routes": [*routes, {"handle": [nothing]}],
+        "errors": {"routes": [{"handle": [sorry]}]},
+        "logs": {"default_logger_name": "access"},
+    }
+
+
+def _secured(ingress: IngressRoutes) -> set[str]:
+    own = {host for certificate in ingress.certificates for host in certificate.hosts}
+    return own | set(ingress.automatic_hosts)
+
+
+def _redirect(hosts: list[str], https_port: int) -> _Config:
+    port = "" if https_port == 443 else f":{https_port}"
+    answer = {
+        "handler": "static_response",
+        "status_code": 308,
+        "headers": {"Location": [f"https://{{http.request.host}}{port}{{http.request.uri}}"]},
+    }
+    return {"match": [{"host": hosts}], "handle": [answer], "terminal": True}
+
+
+def _tls(ingresses: Iterable[IngressRoutes], around: Surroundings) -> _Config:
+    entries = list(ingresses)
+    own = {(c.chain, c.key) for entry in entries for c in entry.certificates}
+    automatic = sorted({host for entry in entries for host in entry.automatic_hosts})
+    certificates: _Config = {
+        "load_pem": [{"certificate": chain, "key": key} for chain, key in sorted(own)]
+    }
+    tls: _Config = {"certificates": certificates}
+    if automatic:
+        certificates["automate"] = automatic
+        issuer: _Config = {"module": "internal"}
+        if around.acme:
+            issuer = {"module": "acme", "ca": around.acme, "email": around.acme_email}
+        tls["automation"] = {"policies": [{"subjects": automatic, "issuers": [issuer]}]}
+    return tls
+
+
+def _logging(access_log: str) -> _Config:
+    rotation = {"roll_size_mb": 10, "roll_keep": 3, "roll_keep_days": 30}
+    return {
+        "logs": {
+            "default": {"level": "WARN", "exclude": ["http.log.access.access"]},
+            "access": {
+                "writer": {"output": "file", "filename": access_log, **rotation},
+                "encoder": {"format": "json"},
+                "include": ["http.log.access.access"],
+            },
+        }
+    }

@@ -1,0 +1,88 @@
+"""Names under which the HTTP gateway asks who serves: one for each route, and one for each end.
+
+Caddy looks a route's name up every few milliseconds while it has requests, so endpoints change
+without a change of its configuration, which would close its clients' idle connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from worker.gateway.live import LOOPBACK, LiveService, Target
+from worker.gateway.rotation import View
+from worker.gateway.rules import digest
+from worker.routes import HttpRoute, IngressRoutes
+
+ZONE = "kijabi"
+_ROUTES, _ENDS = "route", "end"
+# Stands for an endpoint that nobody can dial, so that requests wait for another.
+NOBODY = Target(replica="", address="", port=9)
+
+
+def route_name(ingress: IngressRoutes, route: HttpRoute) -> str:
+    """Return the name of a route, which is the same whether it is held or not."""
+    word = digest(ingress.namespace, ingress.name, route.host, route.match, route.path)
+    return f"r{word}.{_ROUTES}.{ZONE}"
+
+
+def end_name(target: Target) -> str:
+    """Return a name that says an address: Caddy takes no plain ones from an answer."""
+    words = target.address.replace(".", "-").replace(":", "x")
+    return f"a{words}.{_ENDS}.{ZONE}"
+
+
+def is_own(name: str) -> bool:
+    """Tell whether a name (no dot at its end) is one of these."""
+    return name.endswith((f".{_ROUTES}.{ZONE}", f".{_ENDS}.{ZONE}"))
+
+
+def address_of(name: str) -> str | None:
+    """Return the address that a name says; None when it says none."""
+    label, _, rest = name.rstrip(".").partition(".")
+    if rest != f"{_ENDS}.{ZONE}" or not label.startswith("a") or len(label) < 2:
+        return None
+    words = label[1:]
+    return words.replace("x", ":") if "x" in words else words.replace("-", ".")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstreams:
+    """Who serves each route now, and for how long the requests of some are held before that."""
+
+    targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, view: View) -> Upstreams:
+        """Return who serves the routes of a view."""
+        pairs = [
+            (route_name(ingress, route), ingress, route)
+            for ingress in view.ingresses.values()
+            for route in ingress.routes
+        ]
+        return cls(
+            targets={name: _targets(view, ingress, route) for name, ingress, route in pairs},
+            held={name: route.hold_seconds for name, _, route in pairs if route.held},
+        )
+
+    def through(self, doors: Mapping[str, int]) -> Upstreams:
+        """Return the same with held routes leading to their doors, ports of the loopback."""
+        waiting = {
+            name: (Target(replica="", address=LOOPBACK, port=port),) for name, port in doors.items()
+        }
+        return Upstreams(targets={**self.targets, **waiting}, held=self.held)
+
+    def ends(self, name: str) -> tuple[tuple[str, int], ...]:
+        """Return where those who serve a route are dialled."""
+        return tuple((t.address, t.port) for t in self.targets.get(name, ()) if t != NOBODY)
+
+
+def _targets(view: View, ingress: IngressRoutes, route: HttpRoute) -> tuple[Target, ...]:
+    service = view.services.get(f"{ingress.namespace}/{route.service}")
+    return _of_port(service, route.port) or (NOBODY,)
+
+
+def _of_port(service: LiveService | None, number: int) -> tuple[Target, ...]:
+    ports = service.ports if service is not None else ()
+    return next((port.targets for port in ports if port.port == number), ())
