@@ -40,7 +40,9 @@ def compose(text: str) -> Iterator[yaml.Node]:
         # Newer releases of libyaml read ahead only so deep, and say so before a node is built.
         if "nesting depth" not in f"{error.context} {error.problem}":
             raise
-        raise refuse(TOO_MUCH, error.problem_mark.line + 1 if error.problem_mark else None) from None
+        raise refuse(
+            TOO_MUCH, error.problem_mark.line + 1 if error.problem_mark else None
+        ) from None
     finally:
         loader.dispose()
 
