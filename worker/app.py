@@ -199,6 +199,7 @@ def build(
             agent,
             lambda report: send(METRICS_TASK, mailbox.sign_metrics(report)),
             seconds=config.metrics_seconds,
+            requests=gateway.requests if gateway is not None else lambda _seconds: None,
         ),
         gateway=gateway,
     )

@@ -311,46 +311,6 @@ class NodeFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What was used over a period: on average of cpu and network, at its end of memory.
-
-    None means not known: the first look at a container, or one without a network of its own.
-    """
-
-    cpu_millis: int | None = None
-    memory_bytes: int | None = None
-    received_per_second: int | None = None
-    sent_per_second: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredReplica:
-    """What one running replica used, and how often it was restarted in its life."""
-
-    uid: ReplicaUid
-    used: Measured
-    restarts: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsReport:
-    """What a node and its replicas used in the `seconds` that ended at `sent_at`.
-
-    (`boot`, `sequence`) orders the reports of metrics of a node among themselves. One that is lost
-    is not sent again.
-    """
-
-    node: str
-    boot: int
-    sequence: int
-    sent_at: float
-    seconds: float
-    used: Measured
-    replicas: tuple[MeasuredReplica, ...] = ()
-    version: int = VERSION
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingStatus:
     """What a node's gateways do: the generation of routes in force (worker/routes.py).
 

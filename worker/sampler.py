@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from worker import node_usage
-from worker.protocol import Measured, MeasuredReplica, MetricsReport, ReplicaUid, to_wire
+from worker.measured import Measured, MeasuredReplica, MeasuredRequests, MetricsReport
+from worker.protocol import ReplicaUid, to_wire
 from worker.running import Running
 from worker.runtimes.base import ContainerRuntime, RuntimeFailure
 from worker.runtimes.usage import Usage
@@ -36,7 +37,10 @@ class Replicas(Protocol):
 
 
 class Sampler:
-    """Samples one node; `send` returns whether the broker took the report."""
+    """Samples one node; `send` returns whether the broker took the report.
+
+    `requests` returns what the node's gateway counted in the seconds since it was last asked.
+    """
 
     def __init__(
         self,
@@ -46,12 +50,14 @@ class Sampler:
         send: Callable[[dict[str, object]], bool],
         *,
         seconds: float,
+        requests: Callable[[float], MeasuredRequests | None] = lambda _seconds: None,
     ) -> None:
         self._node = node
         self._boot = boot
         self._replicas = replicas
         self._send = send
         self._seconds = seconds
+        self._requests = requests
         self._sequences = itertools.count(1)
         self._stop = threading.Event()
         self._silent: set[str] = set()
@@ -73,9 +79,11 @@ class Sampler:
         after = {NODE: node_usage.read(), **self._usages(running)}
         before, before_at = self._before, self._before_at
         self._before, self._before_at = after, monotonic
-        if before_at is None or monotonic <= before_at:
+        seconds = monotonic - before_at if before_at is not None else 0.0
+        # Asked at the first look, too: what was before it is of no period.
+        requests = self._requests(seconds if seconds > 0 else self._seconds)
+        if seconds <= 0:
             return None
-        seconds = monotonic - before_at
         return MetricsReport(
             node=self._node,
             boot=self._boot,
@@ -92,6 +100,7 @@ class Sampler:
                 for one in running
                 if one.container in after
             ),
+            requests=requests,
         )
 
     def _usages(self, running: list[Running]) -> dict[str, Usage]:

@@ -26,6 +26,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from orchestrator.api.views import ApiView
+from orchestrator.core import requests
 from orchestrator.operations import access, statistics
 from orchestrator.operations.accounts import Role
 from orchestrator.queries import figures
@@ -74,6 +75,7 @@ class _Collector:
         yield from _deployments(known)
         yield from _jobs(known)
         yield from _others(known)
+        yield from _services(known)
         yield from _broker(sorted(known.nodes))
 
 
@@ -133,6 +135,24 @@ def _others(known: Figures) -> Iterator[Metric]:
         bounds.add_metric([namespace, name, target, "maximum"], most)
     yield from (replicas, nodes, bounds)
     yield from _used("node", ("node",), [((n,), used) for n, (_, used) in known.nodes.items()])
+
+
+def _services(known: Figures) -> Iterator[Metric]:
+    """Yield the requests that came by an Ingress, all gateways together."""
+    rate = _gauge("service_requests_per_second", "Requests", "namespace", "service", "code")
+    failed = _gauge(
+        "service_failed_requests_per_second",
+        "Requests that a gateway had to answer as no replica could",
+        "namespace",
+        "service",
+    )
+    busy = _gauge("service_requests_in_flight", "Requests under way", "namespace", "service")
+    for name, served in known.services.items():
+        for code, number in zip(requests.CLASSES, served.classes, strict=True):
+            rate.add_metric([*name, code], number / 1000)
+        failed.add_metric([*name], served.failed / 1000)
+        busy.add_metric([*name], served.in_flight_millis / 1000)
+    yield from (rate, failed, busy)
 
 
 def _broker(nodes: list[str]) -> Iterator[Metric]:

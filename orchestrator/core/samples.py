@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from orchestrator.core import requests
+
 # Of what is used: thousandths of a core, bytes, bytes per second in and out. Then restarts and
 # the limits in force.
 USED = ("cpu_millis", "memory_bytes", "received_per_second", "sent_per_second")
@@ -44,15 +46,20 @@ def most_rows() -> int:
     )
 
 
-def block(node: Sample, replicas: Mapping[str, tuple[int, Sample]]) -> Block:
+def block(
+    node: Sample,
+    replicas: Mapping[str, tuple[int, Sample]],
+    counted: Mapping[str, object] | None = None,
+) -> Block:
     """Return the value to keep of one look: of the node, and of each replica by uid.
 
-    A replica comes with the key of its deployment.
+    A replica comes with the key of its deployment; `counted` is the part of requests.
     """
-    return {
+    kept: dict[str, object] = {
         "node": list(node),
         "replicas": {uid: [owner, *sample] for uid, (owner, sample) in replicas.items()},
     }
+    return kept if counted is None else {**kept, requests.PART: counted}
 
 
 def node_of(kept: Block) -> Sample:
@@ -75,6 +82,7 @@ def thinned(blocks: Sequence[Block]) -> Block:
     return block(
         mean([node_of(kept) for kept in blocks]),
         {uid: (owner, mean(samples)) for uid, (owner, samples) in replicas.items()},
+        requests.thinned(blocks),
     )
 
 

@@ -120,7 +120,7 @@ _METRIC = Struct(
                 {
                     "metric": required(
                         Struct({"name": required(Choice(REQUESTS), "what gateways measure")}),
-                        "built-in metrics; no gateway reports requests yet",
+                        "built-in metrics, of requests that come by an Ingress",
                     ),
                     "target": required(_target(TargetKind.AVERAGE_VALUE), "what it should be"),
                 }

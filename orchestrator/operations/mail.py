@@ -14,13 +14,13 @@ from nacl.signing import SigningKey
 
 from orchestrator.models import NodeIdentity
 from orchestrator.operations import refused_nodes
-from worker import envelope, identity, protocol, sealing
+from worker import envelope, identity, measured, protocol, sealing
 from worker.envelope import CONTROL, Refusals, Refused
 
 logger = logging.getLogger(__name__)
 
 refusals = Refusals()
-AnyReport = TypeVar("AnyReport", protocol.NodeReport, protocol.MetricsReport)
+AnyReport = TypeVar("AnyReport", protocol.NodeReport, measured.MetricsReport)
 
 
 def control_key() -> str:
@@ -62,9 +62,9 @@ def read_report(wire: object, *, now: float) -> protocol.NodeReport | None:
     return _read(protocol.NodeReport, protocol.REPORT_TASK, wire, now)
 
 
-def read_metrics(wire: object, *, now: float) -> protocol.MetricsReport | None:
+def read_metrics(wire: object, *, now: float) -> measured.MetricsReport | None:
     """Return the report of metrics in an envelope, under the same conditions."""
-    return _read(protocol.MetricsReport, protocol.METRICS_TASK, wire, now)
+    return _read(measured.MetricsReport, protocol.METRICS_TASK, wire, now)
 
 
 def _read(kind: type[AnyReport], task: str, wire: object, now: float) -> AnyReport | None:

@@ -13,15 +13,15 @@ from itertools import pairwise
 from django.db import transaction
 from django.db.models import Max
 
-from orchestrator.core import samples
+from orchestrator.core import requests, samples
 from orchestrator.core.samples import TIERS, Sample, Tier
 from orchestrator.models import MetricBlock, Replica
 from orchestrator.operations import mail
-from worker import protocol
+from worker import measured
 from worker.envelope import Refused
 
 
-def take(report: protocol.MetricsReport, *, now: datetime) -> bool:
+def take(report: measured.MetricsReport, *, now: datetime) -> bool:
     """Keep a report; return whether it was kept: an old or hasty one is not."""
     raw = MetricBlock.objects.filter(node=report.node, seconds=0)
     latest = raw.order_by("-at").values_list("boot", "sequence", "at").first()
@@ -29,7 +29,7 @@ def take(report: protocol.MetricsReport, *, now: datetime) -> bool:
         soonest = latest[2] + timedelta(seconds=samples.SHORTEST_PERIOD_SECONDS)
         if (report.boot, report.sequence) <= latest[:2] or now < soonest:
             return False
-    block = samples.block(_sample(report.used), _own(report))
+    block = samples.block(_sample(report.used), _own(report), _counted(report))
     # A report that is delivered twice at once is kept once.
     MetricBlock.objects.bulk_create(
         [
@@ -62,7 +62,7 @@ def roll_up(*, now: datetime) -> None:
         old._raw_delete(old.db)  # noqa: SLF001, nothing refers to these rows
 
 
-def _own(report: protocol.MetricsReport) -> dict[str, tuple[int, Sample]]:
+def _own(report: measured.MetricsReport) -> dict[str, tuple[int, Sample]]:
     measured = {str(one.uid): one for one in report.replicas}
     rows = Replica.objects.filter(uid__in=measured).values_list(
         "uid", "node_id", "deployment_id", "resources"
@@ -79,7 +79,49 @@ def _own(report: protocol.MetricsReport) -> dict[str, tuple[int, Sample]]:
     return found
 
 
-def _sample(used: protocol.Measured) -> list[int | None]:
+def _counted(report: measured.MetricsReport) -> dict[str, object] | None:
+    """Return what a node's gateway counted; replicas may be of any node, but must exist."""
+    if report.requests is None:
+        return None
+    told = {str(one.uid): one for one in report.requests.replicas}
+    rows = Replica.objects.filter(uid__in=told).values_list("uid", "deployment_id") if told else ()
+    seconds = report.seconds
+    return requests.part(
+        {one.service: _served(one, seconds) for one in report.requests.services},
+        {
+            uid: (
+                owner,
+                requests.Load(
+                    per_second_millis=_rate(told[uid].requests, seconds),
+                    in_flight_millis=told[uid].in_flight_millis,
+                ),
+            )
+            for uid, owner in rows
+        },
+    )
+
+
+def _served(one: measured.MeasuredService, seconds: float) -> requests.Served:
+    groups = len(measured.LATENCY_BOUNDS_MILLIS) + 1
+    return requests.Served(
+        classes=_rates(one.classes, len(requests.CLASSES), seconds),
+        failed=_rate(one.failed, seconds),
+        in_flight_millis=one.in_flight_millis,
+        times=_rates(one.latencies, groups, seconds),
+    )
+
+
+def _rates(counts: tuple[int, ...], length: int, seconds: float) -> tuple[int, ...]:
+    # Another release may count in more groups, or fewer.
+    return tuple(_rate(number, seconds) for number in (*counts, *[0] * length)[:length])
+
+
+def _rate(number: int, seconds: float) -> int:
+    """Return how many thousandths a second."""
+    return round(number * 1000 / seconds) if seconds > 0 else 0
+
+
+def _sample(used: measured.Measured) -> list[int | None]:
     return [used.cpu_millis, used.memory_bytes, used.received_per_second, used.sent_per_second]
 
 

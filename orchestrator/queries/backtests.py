@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.core.autoscaling.backtest import Course, Moment, replay
+from orchestrator.core.autoscaling.observation import NO_GATEWAY
 from orchestrator.core.autoscaling.policy import Policy, Source
 from orchestrator.manifests import autoscaler as meaning
 from orchestrator.manifests import deployment as manifests
 from orchestrator.models import Autoscaler, Deployment
 from orchestrator.queries import metrics
-from orchestrator.queries.loads import SILENT
 from orchestrator.queries.metrics import Point, Span
 
 LONGEST_SECONDS = int(metrics.LONGEST.total_seconds())
@@ -58,11 +58,18 @@ def compare(full: dict[str, Any], *, seconds: int, now: datetime) -> Backtest | 
 
 
 def _course(policy: Policy, moments: list[Moment], requested: dict[Source, int]) -> Course:
-    return replay(policy, moments, requested=requested, silent=SILENT)
+    seen = {source for moment in moments for source in moment.total}
+    silent = {s: NO_GATEWAY for s in Source if not s.is_resource and s not in seen}
+    return replay(policy, moments, requested=requested, silent=silent)
 
 
 def _moment(point: Point) -> Moment:
-    used = {Source.CPU: point.cpu_millis, Source.MEMORY: point.memory_bytes}
+    used = {
+        Source.CPU: point.cpu_millis,
+        Source.MEMORY: point.memory_bytes,
+        Source.REQUESTS_PER_SECOND: point.requests_per_second_millis,
+        Source.REQUESTS_IN_FLIGHT: point.requests_in_flight_millis,
+    }
     total = {source: value for source, value in used.items() if value is not None}
     return Moment(at=point.at, total=total, replicas=point.replicas)
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Min
 
-from orchestrator.core import samples
+from orchestrator.core import requests, samples
+from orchestrator.core.requests import Served
 from orchestrator.core.samples import FIELDS
 from orchestrator.models import (
     OPEN_STATES,
@@ -55,11 +56,13 @@ class Figures:
     nodes: Mapping[str, tuple[str, Used]]
     replicas: Mapping[str, int]
     autoscalers: list[tuple[str, str, str, int, int]]
+    services: Mapping[Name, Served]
 
 
 def load(now: datetime) -> Figures:
     """Return the figures of this moment (6 queries)."""
-    nodes, deployments = _used(now)
+    blocks = _latest_blocks(now)
+    nodes, deployments = _used(blocks)
     rows = Deployment.objects.order_by("namespace_id", "name").defer("manifest", "message")
     states = dict(Node.objects.order_by("name").values_list("name", "state"))
     by_phase = Replica.objects.order_by().values_list("phase").annotate(Count("pk"))
@@ -72,6 +75,7 @@ def load(now: datetime) -> Figures:
             (row.namespace_id, row.name, row.target, *_bounds(row.manifest))
             for row in Autoscaler.objects.order_by("namespace_id", "name")
         ],
+        services=_services(blocks),
     )
 
 
@@ -110,12 +114,28 @@ def _jobs(now: datetime) -> list[JobFigures]:
     ]
 
 
-def _used(now: datetime) -> tuple[dict[str, Used], dict[int, Used]]:
-    """Return what nodes and deployments use, from the latest block of each node."""
-    latest: dict[str, samples.Block] = {}
+def _latest_blocks(now: datetime) -> dict[str, samples.Block]:
+    """Return the latest block of each node that spoke lately."""
     rows = MetricBlock.objects.filter(seconds=0, at__gt=now - FRESH).order_by("at")
-    for node, block in rows.values_list("node", "samples"):
-        latest[node] = block
+    return dict(rows.values_list("node", "samples"))
+
+
+def _services(blocks: Mapping[str, samples.Block]) -> dict[Name, Served]:
+    """Return the requests for services, all gateways together."""
+    found: dict[str, list[Served]] = {}
+    for block in blocks.values():
+        for name, served in requests.services_of(block).items():
+            found.setdefault(name, []).append(served)
+    totals = {name: requests.total(every) for name, every in sorted(found.items())}
+    return {
+        (name.partition("/")[0], name.partition("/")[2]): served
+        for name, served in totals.items()
+        if served is not None
+    }
+
+
+def _used(latest: Mapping[str, samples.Block]) -> tuple[dict[str, Used], dict[int, Used]]:
+    """Return what nodes and deployments use."""
     by_owner: dict[int, list[samples.Sample]] = {}
     for block in latest.values():
         for owner, sample in samples.replicas_of(block).values():

@@ -1,18 +1,31 @@
-"""Read what was measured: series of a deployment, a replica or a node, and the latest values."""
+"""Read what was measured: series of a deployment, a replica, a node or a service."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
-from orchestrator.core import samples
+from orchestrator.core import requests, samples
 from orchestrator.core.autoscaling.observation import NO_GATEWAY
+from orchestrator.core.requests import Load, Served
 from orchestrator.core.samples import TIERS, Block, Sample
 from orchestrator.models import Deployment, MetricBlock, Replica
+from worker.measured import LATENCY_BOUNDS_MILLIS
 
-__all__ = ["NO_GATEWAY", "Point", "Span", "of_deployment", "of_node", "of_replica"]
+__all__ = [
+    "NO_GATEWAY",
+    "Point",
+    "ServicePoint",
+    "Span",
+    "of_deployment",
+    "of_node",
+    "of_replica",
+    "of_service",
+]
 MOST_POINTS = 500
 LONGEST = timedelta(seconds=TIERS[-1].kept_seconds)
 # Nodes measure every five to ten seconds, each in its own time: in a shorter period of the sum
@@ -24,7 +37,8 @@ FINEST_SECONDS = 15
 class Point:
     """What was used on average in the time that ended `at`; None: nobody measured it.
 
-    `replicas` is how many were measured, on average rounded up; the limits are their sum.
+    `replicas` is how many were measured, on average rounded up; the limits are their sum. Requests
+    are in thousandths, and None where no gateway counted any; those of a node are not kept.
     """
 
     at: datetime
@@ -36,6 +50,27 @@ class Point:
     restarts: int | None
     cpu_limit_millis: int | None
     memory_limit_bytes: int | None
+    requests_per_second_millis: int | None = None
+    requests_in_flight_millis: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePoint:
+    """The requests for a service until `at`, all gateways together: rates in thousandths a second.
+
+    `classes` are those by the first digit of the answer, 1 to 5; `failed` those that a gateway had
+    to answer as no replica could. The times, in milliseconds, are those that half, nine and 99 of a
+    hundred requests took at most; None without requests.
+    """
+
+    at: datetime
+    per_second_millis: int
+    classes: tuple[int, ...]
+    failed: int
+    in_flight_millis: int
+    p50: float | None
+    p90: float | None
+    p99: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +89,7 @@ class Span:
 
 
 Picked = list[Sample]
+Found = TypeVar("Found")
 
 
 def of_node(name: str, span: Span) -> list[Point]:
@@ -71,7 +107,11 @@ def of_replica(uid: str, span: Span) -> list[Point] | None:
         found = samples.replicas_of(block).get(uid)
         return [found[1]] if found is not None else []
 
-    return _series(span, pick, nodes=[str(row)])
+    def load(block: Block) -> Load:
+        found = requests.replicas_of(block).get(uid)
+        return found[1] if found is not None else Load()
+
+    return _series(span, pick, load)
 
 
 def of_deployment(namespace: str, name: str, span: Span) -> list[Point] | None:
@@ -83,21 +123,49 @@ def of_deployment(namespace: str, name: str, span: Span) -> list[Point] | None:
     def pick(block: Block) -> Picked:
         return [one for owner, one in samples.replicas_of(block).values() if owner == pk[0]]
 
-    return _series(span, pick)
+    def load(block: Block) -> Load:
+        mine = (one for owner, one in requests.replicas_of(block).values() if owner == pk[0])
+        return sum(mine, Load())
+
+    return _series(span, pick, load)
+
+
+def of_service(namespace: str, name: str, span: Span) -> list[ServicePoint]:
+    """Return the requests for a service: empty where no gateway counted."""
+    key = f"{namespace}/{name}"
+    buckets: dict[datetime, dict[str, list[Block]]] = defaultdict(lambda: defaultdict(list))
+    for node, at, block in _blocks(span, None):
+        if requests.is_counted(block):
+            buckets[samples.end_of_period(at, span.seconds)][node].append(block)
+    return [_service_point(at, key, by_node.values()) for at, by_node in _complete(span, buckets)]
 
 
 def _series(
-    span: Span, pick: Callable[[Block], Picked], *, nodes: Sequence[str] | None = None
+    span: Span,
+    pick: Callable[[Block], Picked],
+    load: Callable[[Block], Load] | None = None,
+    *,
+    nodes: Sequence[str] | None = None,
 ) -> list[Point]:
     """Return the points of a span: the mean over time of what was used at once, node by node."""
     buckets: dict[datetime, dict[str, list[Picked]]] = defaultdict(lambda: defaultdict(list))
+    loads: dict[datetime, dict[str, list[Load]]] = defaultdict(lambda: defaultdict(list))
     for node, at, block in _blocks(span, nodes):
+        end = samples.end_of_period(at, span.seconds)
         picked = pick(block)
         if picked:
-            buckets[samples.end_of_period(at, span.seconds)][node].append(picked)
-    # In a period that has only just begun some nodes have not spoken yet.
+            buckets[end][node].append(picked)
+        if load is not None and requests.is_counted(block):
+            loads[end][node].append(load(block))
+    return [
+        _point(at, by_node.values(), loads[at].values()) for at, by_node in _complete(span, buckets)
+    ]
+
+
+def _complete(span: Span, buckets: Mapping[datetime, Found]) -> Iterator[tuple[datetime, Found]]:
+    """Yield the periods in order, but for one just begun: some nodes have not spoken in it yet."""
     latest = span.end + timedelta(seconds=span.seconds - FINEST_SECONDS)
-    return [_point(at, by_node.values()) for at, by_node in sorted(buckets.items()) if at <= latest]
+    yield from ((at, found) for at, found in sorted(buckets.items()) if at <= latest)
 
 
 def _blocks(span: Span, nodes: Sequence[str] | None) -> Iterable[tuple[str, datetime, Block]]:
@@ -105,11 +173,14 @@ def _blocks(span: Span, nodes: Sequence[str] | None) -> Iterable[tuple[str, date
     rows = MetricBlock.objects.filter(at__gt=span.begin, at__lte=span.end)
     if nodes is not None:
         rows = rows.filter(node__in=nodes)
+    by_tier: dict[int, list[tuple[str, datetime, Block]]] = defaultdict(list)
+    found = rows.filter(seconds__in=_tiers(span)).order_by("at")
+    for tier, *kept in found.values_list("seconds", "node", "at", "samples"):
+        by_tier[tier].append((kept[0], kept[1], kept[2]))
     until: dict[str, datetime] = {}
-    for tier in _tiers(span):
-        found = rows.filter(seconds=tier).order_by("at").values_list("node", "at", "samples")
+    for tier in sorted(by_tier, reverse=True):
         reached = dict(until)
-        for node, at, block in found:
+        for node, at, block in by_tier[tier]:
             if at > until.get(node, span.begin):
                 reached[node] = at
                 yield node, at, block
@@ -117,15 +188,15 @@ def _blocks(span: Span, nodes: Sequence[str] | None) -> Iterable[tuple[str, date
 
 
 def _tiers(span: Span) -> list[int]:
-    """Return the tiers to read, coarsest first."""
+    """Return the tiers to read."""
     age = (span.end - span.begin).total_seconds()
     reaching = next((tier for tier in TIERS if tier.kept_seconds >= age), TIERS[-1])
     fitting = [tier.seconds for tier in TIERS if tier.seconds <= span.seconds]
     first = max([reaching.seconds, *fitting])
-    return sorted((tier.seconds for tier in TIERS if tier.seconds <= first), reverse=True)
+    return [tier.seconds for tier in TIERS if tier.seconds <= first]
 
 
-def _point(at: datetime, nodes: Iterable[list[Picked]]) -> Point:
+def _point(at: datetime, nodes: Iterable[list[Picked]], loads: Iterable[list[Load]] = ()) -> Point:
     """Return one point: per node the mean of its looks, then the sum over nodes."""
     means = []
     count = 0.0
@@ -133,4 +204,38 @@ def _point(at: datetime, nodes: Iterable[list[Picked]]) -> Point:
         means.append(samples.mean([samples.total(look) for look in looks]))
         count += sum(len(look) for look in looks) / len(looks)
     values = dict(zip(samples.FIELDS, samples.total(means), strict=True))
-    return Point(at=at, replicas=-int(-count // 1), **values)
+    return Point(at=at, replicas=-int(-count // 1), **values, **_requests(list(loads)))
+
+
+def _requests(loads: list[list[Load]]) -> dict[str, int]:
+    """Return the sum over gateways of the means of each; nothing where nobody counted."""
+    if not loads:
+        return {}
+    means = [(sum(looks, Load()), len(looks)) for looks in loads]
+    return {
+        "requests_per_second_millis": sum(one.per_second_millis // n for one, n in means),
+        "requests_in_flight_millis": sum(one.in_flight_millis // n for one, n in means),
+    }
+
+
+def _service_point(at: datetime, key: str, gateways: Iterable[list[Block]]) -> ServicePoint:
+    means = [found for blocks in gateways if (found := _mean(key, blocks)) is not None]
+    served = requests.total(means) or Served(
+        classes=(0,) * len(requests.CLASSES), failed=0, in_flight_millis=0, times=()
+    )
+    quantile = partial(requests.quantile, served.times, LATENCY_BOUNDS_MILLIS)
+    return ServicePoint(
+        at=at,
+        per_second_millis=served.per_second_millis,
+        classes=served.classes,
+        failed=served.failed,
+        in_flight_millis=served.in_flight_millis,
+        p50=quantile(0.5),
+        p90=quantile(0.9),
+        p99=quantile(0.99),
+    )
+
+
+def _mean(key: str, blocks: list[Block]) -> Served | None:
+    kept = requests.thinned(blocks)
+    return requests.service_of({requests.PART: kept}, key) if kept is not None else None

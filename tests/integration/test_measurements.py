@@ -15,7 +15,7 @@ from orchestrator.queries import metrics
 from orchestrator.queries.metrics import Span
 from tests.integration.test_ingest import assigned
 from worker import protocol
-from worker.protocol import Measured, MeasuredReplica, MetricsReport
+from worker.measured import Measured, MeasuredReplica, MetricsReport
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 

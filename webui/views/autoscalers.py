@@ -34,7 +34,8 @@ def deployment_use(request: HttpRequest, namespace: str, name: str) -> HttpRespo
     record = find(namespace, name)
     span = span_of(request.GET.get("range", ""), timezone.now())
     points = metrics.of_deployment(namespace, name, span) or []
-    context = {**frame_of("use", record), **_use(request, points, with_replicas=True)}
+    use = _use(request, points, with_replicas=True)
+    context = {**frame_of("use", record), **use, "counted": _has_requests(points)}
     return show(request, "deployment_use", context, topics=deployment_topic(namespace, name))
 
 
@@ -45,7 +46,8 @@ def replica_use(request: HttpRequest, uid: str) -> HttpResponse:
     span = span_of(request.GET.get("range", ""), timezone.now())
     points = metrics.of_replica(uid, span) or []
     back = reverse("webui:replica", args=[uid])
-    return show(request, "use", {"name": uid, "back": back, **_use(request, points)}, topics="")
+    context = {"name": uid, "back": back, **_use(request, points)}
+    return show(request, "use", {**context, "counted": _has_requests(points)}, topics="")
 
 
 @page("metrics")
@@ -54,7 +56,9 @@ def node_use(request: HttpRequest, name: str) -> HttpResponse:
     found(nodes.get(name), f'node "{name}" does not exist')
     points = metrics.of_node(name, span_of(request.GET.get("range", ""), timezone.now()))
     back = reverse("webui:node", args=[name])
-    return show(request, "use", {"name": name, "back": back, **_use(request, points)}, topics="")
+    context = {"name": name, "back": back, **_use(request, points)}
+    # Requests are of services and replicas: nothing is missing here.
+    return show(request, "use", {**context, "counted": True}, topics="")
 
 
 @page("autoscaler")
@@ -104,6 +108,10 @@ def _use(
         "ranges": list(RANGES),
         "range": word if word in RANGES else USUAL,
     }
+
+
+def _has_requests(points: list[Point]) -> bool:
+    return any(point.requests_per_second_millis is not None for point in points)
 
 
 def _owner(namespace: str, name: str) -> AutoscalerRecord | None:

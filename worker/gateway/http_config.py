@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from worker.gateway.access_log import END, FAILED, ROUTE
 from worker.gateway.upstreams import route_name
 from worker.routes import HttpRoute, IngressRoutes, PathMatch
 
@@ -88,8 +89,13 @@ def _route(ingress: IngressRoutes, route: HttpRoute, around: Surroundings) -> _C
         match["host"] = [route.host]
     if pattern := path_pattern(route):
         match["path_regexp"] = {"pattern": pattern}
-    handler = _proxy(ingress, route, around)
-    entry: _Config = {"handle": [handler], "terminal": True}
+    name = route_name(ingress, route)
+    handlers = [
+        _noted(ROUTE, name),
+        _noted(END, "{http.reverse_proxy.upstream.hostport}"),
+        _proxy(name, route, around),
+    ]
+    entry: _Config = {"handle": handlers, "terminal": True}
     return {"match": [match], **entry} if match else entry
 
 
@@ -104,8 +110,12 @@ def path_pattern(route: HttpRoute) -> str:
     return f"^{re.escape(prefix)}(?:/|$)" if prefix else ""
 
 
-def _proxy(ingress: IngressRoutes, route: HttpRoute, around: Surroundings) -> _Config:
-    name = route_name(ingress, route)
+def _noted(key: str, value: str) -> _Config:
+    """Return what has a field written to the line of the access log (see `access_log`)."""
+    return {"handler": "log_append", "key": key, "value": value}
+
+
+def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
     resolver = {"addresses": [around.resolver]}
     transport: _Config = {
         "protocol": "http",
@@ -159,7 +169,7 @@ def _server(port: int, routes: list[_Config]) -> _Config:
         "read_header_timeout": "10s",
         "idle_timeout": "120s",
         "routes": [*routes, {"handle": [nothing]}],
-        "errors": {"routes": [{"handle": [sorry]}]},
+        "errors": {"routes": [{"handle": [_noted(FAILED, "{http.error.status_code}"), sorry]}]},
         "logs": {"default_logger_name": "access"},
     }
 
@@ -197,7 +207,7 @@ def _tls(ingresses: Iterable[IngressRoutes], around: Surroundings) -> _Config:
 
 
 def _logging(access_log: str) -> _Config:
-    rotation = {"roll_size_mb": 10, "roll_keep": 3, "roll_keep_days": 30}
+    rotation = {"roll_size_mb": 50, "roll_keep": 2, "roll_keep_days": 30}
     return {
         "logs": {
             "default": {"level": "WARN", "exclude": ["http.log.access.access"]},

@@ -46,6 +46,12 @@ def address_of(name: str) -> str | None:
     return words.replace("x", ":") if "x" in words else words.replace("-", ".")
 
 
+def end_of(dialled: str) -> tuple[str, int]:
+    """Return address and port of an end as Caddy names it: `a10-5-0-2.end.kijabi.:8080`."""
+    host, _, port = dialled.rpartition(":")
+    return address_of(host) or host, int(port) if port.isdecimal() else 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstreams:
     """Who serves each route now, and for how long the requests of some are held before that."""

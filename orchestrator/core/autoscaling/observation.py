@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from orchestrator.core.autoscaling.policy import Source
 
-NO_GATEWAY = "no gateway reports requests yet"
+NO_GATEWAY = "no gateway reports requests"
+NO_ROUTE = "no Ingress leads to its replicas, so no gateway counts their requests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

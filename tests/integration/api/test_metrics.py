@@ -37,7 +37,7 @@ def test_each_subject_has_a_series(api: APIClient, replica: Replica, subject: st
 
 
 def test_it_says_that_nobody_reports_requests(api: APIClient, replica: Replica):
-    assert api.get(f"{ALL}?node=n1").json()["requests"] == "no gateway reports requests yet"
+    assert api.get(f"{ALL}?node=n1").json()["requests"] == "no gateway reports requests"
 
 
 @pytest.mark.parametrize(

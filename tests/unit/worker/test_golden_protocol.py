@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from worker import envelope, protocol, routes, sealing
+from worker import envelope, measured, protocol, routes, sealing
 from worker.identity import Keys, verify_key
 
 FOLDER = Path(__file__).resolve().parents[2] / "golden" / "protocol"
@@ -23,7 +23,7 @@ KINDS = {
     "log-request": protocol.LogRequest,
     "command-request": protocol.CommandRequest,
     "report": protocol.NodeReport,
-    "metrics": protocol.MetricsReport,
+    "metrics": measured.MetricsReport,
     "report-routing": protocol.NodeReport,
     "routing-table": routes.RoutingTable,
 }

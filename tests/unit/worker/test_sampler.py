@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 from tests.machine import NAME, START, Machine
-from worker import protocol
+from worker import measured, protocol
 from worker.runtimes.base import FailureReason, RuntimeFailure
 from worker.sampler import Sampler
 
@@ -41,7 +41,7 @@ def test_rates_are_those_of_the_time_between_two_looks(machine: Machine):
     report = sampler.sample(monotonic=4.0, now=5.0)
 
     [replica] = report.replicas
-    assert replica.used == protocol.Measured(cpu_millis=250, memory_bytes=4096)
+    assert replica.used == measured.Measured(cpu_millis=250, memory_bytes=4096)
     assert (report.node, report.sequence, report.seconds, report.sent_at) == ("n", 1, 4.0, 5.0)
     assert report.used.memory_bytes > 0
 
@@ -96,7 +96,7 @@ def test_a_look_that_fails_does_not_end_the_thread(machine: Machine, monkeypatch
 
     assert told.wait(5)
     sampler.close()
-    assert protocol.from_wire(protocol.MetricsReport, sent[0]).node == "n"
+    assert protocol.from_wire(measured.MetricsReport, sent[0]).node == "n"
 
 
 def test_what_is_told_comes_back_as_it_was(machine: Machine):
@@ -107,4 +107,4 @@ def test_what_is_told_comes_back_as_it_was(machine: Machine):
 
     wire = protocol.to_wire(report)
 
-    assert protocol.from_wire(protocol.MetricsReport, wire) == replace(report)
+    assert protocol.from_wire(measured.MetricsReport, wire) == replace(report)

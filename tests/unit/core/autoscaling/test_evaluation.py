@@ -19,7 +19,7 @@ from orchestrator.core.autoscaling.sentences import message
 from tests.loads import a_load, a_policy, cpu, loads, recommended, sample, seen, value_of
 
 RPS = value_of(Source.REQUESTS_PER_SECOND, 10_000)
-SILENT = {Source.REQUESTS_PER_SECOND: "no gateway reports requests yet"}
+SILENT = {Source.REQUESTS_PER_SECOND: "no gateway reports requests"}
 ONE_A_MINUTE = Rules(
     window_seconds=0,
     policies=(PacePolicy(kind=PolicyKind.PODS, value=1, period_seconds=60),),
@@ -132,7 +132,7 @@ def test_a_decision_says_its_arithmetic():
             seen(loads(20_000, source=Source.REQUESTS_PER_SECOND), silent=SILENT),
             a_policy(RPS),
             "the number stays 1, as not every metric is known: "
-            "requests per second: no gateway reports requests yet",
+            "requests per second: no gateway reports requests",
             id="nor-when-nobody-measures",
         ),
         pytest.param(

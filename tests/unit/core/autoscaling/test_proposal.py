@@ -95,7 +95,7 @@ def test_requests_are_averaged_over_the_replicas(source):
 
 
 def test_a_source_that_nobody_reports_says_so():
-    replicas, told = loads(1, 2), "no gateway reports requests yet"
+    replicas, told = loads(1, 2), "no gateway reports requests"
     metric = value_of(Source.REQUESTS_PER_SECOND, 10_000)
     observation = seen(replicas, silent={Source.REQUESTS_PER_SECOND: told})
 
