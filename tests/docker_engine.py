@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
-import docker
+import requests
 from docker.errors import DockerException
+
+from worker.runtimes import docker_client
+from worker.runtimes.docker import socket_url
 
 IMAGE = "kijabi-test/busybox:1"
 APPLETS = "sh sleep httpd cat echo env ls true false nc wget id ps kill mkdir touch date seq head"
@@ -16,10 +20,9 @@ APPLETS = "sh sleep httpd cat echo env ls true false nc wget id ps kill mkdir to
 def why_missing() -> str:
     """Return why there is no usable engine; empty when there is one."""
     try:
-        client = docker.from_env(timeout=5)
-        client.ping()
-        client.close()
-    except DockerException as error:
+        with closing(docker_client.client(socket_url(), timeout=5)) as client:
+            client.ping()
+    except (DockerException, requests.RequestException) as error:
         return f"no Docker Engine answers ({type(error).__name__})"
     if not Path("/bin/busybox").exists():
         return "there is no /bin/busybox (Debian's busybox-static) to make an image of"
@@ -28,12 +31,9 @@ def why_missing() -> str:
 
 def make_image(url: str | None = None) -> None:
     """Import a static busybox as an image, unless it is there already."""
-    client = docker.APIClient(url)
-    try:
+    with closing(docker_client.client(url or socket_url(), timeout=60)) as client:
         if not client.images(IMAGE):
             client.import_image_from_data(_root().getvalue(), *IMAGE.split(":"))
-    finally:
-        client.close()
 
 
 def _root() -> io.BytesIO:

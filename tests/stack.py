@@ -128,15 +128,16 @@ class Stack:
             time.sleep(0.05)
         raise AssertionError(f"it did not happen in {seconds} s ({latest})")
 
-    def pid_of(self, word: str) -> int:
-        """Return the pid of a child of this very supervisor by a word of its command line."""
+    def pid_of(self, *words: str) -> int:
+        """Return the pid of a child of this very supervisor that was called by one of the words."""
         assert self.process is not None
         parent = self.process.pid
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         for child in children:
-            if word in Path(f"/proc/{child}/cmdline").read_bytes().decode():
+            called = Path(f"/proc/{child}/cmdline").read_bytes().decode()
+            if any(word in called for word in words):
                 return int(child)
-        raise AssertionError(f"no child with {word!r}")
+        raise AssertionError(f"no child called by any of {words}")
 
     def kill(self, word: str) -> None:
         """Kill -9 a child and wait until another has taken its place."""

@@ -245,7 +245,7 @@ def test_who_may_only_look_sees_why(open_as: OpenAs, site: Site) -> None:
 def test_a_broker_that_is_away_is_said_and_forgotten(open_as: OpenAs, site: Site) -> None:
     page = open_as(Look())
     page.goto(site.url("/"))
-    pid = site.stack.pid_of("redis-server")
+    pid = site.stack.pid_of("redis-server", "valkey-server")
     os.kill(pid, signal.SIGSTOP)
     try:
         time.sleep(3)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import http.client
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
+import dns.exception
 import dns.message
 import dns.query
 import docker
@@ -153,14 +153,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def _let_go(before: set[threading.Thread]) -> None:
-    """Wait for the agent's threads, and free here what the engine's SDK leaves in cycles.
-
-    Sockets in them would be complained about in the middle of whatever test runs then.
-    """
+    """Wait for the agent's threads."""
     until(lambda: not set(threading.enumerate()) - before)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def get(host: str, port: int = 80, name: str = "") -> str:
@@ -246,20 +240,21 @@ def test_containers_find_services_by_name(site: Site):
 
 
 def resolve(server: str, name: str) -> str:
-    answer = dns.query.udp(dns.message.make_query(name, "A"), server, timeout=3)
-    return str(answer.answer[0][0])
+    """Ask as a resolver does, which asks again for a datagram that is lost."""
+    for _ in range(5):
+        with suppress(dns.exception.Timeout):
+            answer = dns.query.udp(dns.message.make_query(name, "A"), server, timeout=2)
+            return str(answer.answer[0][0])
+    raise AssertionError(f"nobody at {server} answers for {name}")
 
 
 def inside(pid: int, act: Callable[[], str]) -> str:
     """Run something in a container's network."""
-    answers: list[str] = []
 
-    def run() -> None:
+    def run() -> str:
         with Path(f"/proc/{pid}/ns/net").open() as place:
             assert ctypes.CDLL(None).setns(place.fileno(), 0x40000000) == 0
-        answers.append(act())
+        return act()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    return answers[0]
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(run).result()

@@ -14,6 +14,7 @@ from orchestrator.models import NodeIdentity
 from orchestrator.operations import broker_users, joining
 from orchestrator.operations.broker_users import NoOwnLogins
 from tests import broker as brokers
+from tests.conftest import require_or_skip
 from worker.identity import Identity, path_in
 
 FOREIGN = [
@@ -82,7 +83,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """The address of a broker with all rights."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "redis-server" and not shutil.which("redis-server"):
-            pytest.skip("no redis-server is installed here")
+            require_or_skip("redis", "redis-server is not installed here")
         if request.param != "redis-server":
             patch.setattr("orchestrator.launch.broker.shutil.which", lambda _: None)
         with brokers.running(tmp_path_factory.mktemp("broker")) as found:

@@ -14,14 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from worker import labels
 from worker.protocol import ContainerSpec, PullPolicy, ReplicaSpec, Resources
 from worker.resolving import ResolvingOf, as_the_runtime_likes
-from worker.runtimes import docker_events
+from worker.runtimes import docker_client, docker_events
 from worker.runtimes.base import (
     ContainerInfo,
     ContainerState,
@@ -56,8 +55,6 @@ PIDS_LIMIT = 512
 LOCKS = 1024
 KNOWN_IMAGE_SECONDS = 30.0
 NO_LIMIT_MEMORY = 0
-# The stubs say int; None means to wait for events for ever.
-NO_TIMEOUT: Any = None
 # Docker's default set without AUDIT_WRITE, MKNOD, NET_RAW, SETFCAP, SETPCAP and SYS_CHROOT.
 CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL"]
 CAPABILITIES += ["NET_BIND_SERVICE", "SETGID", "SETUID"]
@@ -83,10 +80,7 @@ class DockerRuntime:
         self._owner = owner
         self._resolving = resolving
         self._url = socket_url()
-        # Any: the stubs lack the parts used for what the SDK has no call for.
-        self._api: Any = docker.APIClient(
-            base_url=self._url, version="1.41", timeout=CALL_SECONDS, num_pools=POOL_SIZE
-        )
+        self._api = docker_client.client(self._url, timeout=CALL_SECONDS, pools=POOL_SIZE)
         self._images: dict[str, float] = {}
         self._meters = DockerMeters(self._api)
         self._locks = [threading.Lock() for _ in range(LOCKS)]
@@ -253,7 +247,7 @@ class DockerRuntime:
             "label": [*self._own_labels()],
             "event": [*docker_events.KINDS],
         }
-        client = docker.APIClient(base_url=self._url, version="1.41", timeout=NO_TIMEOUT)
+        client = docker_client.client(self._url, timeout=None)
         try:
             stream = client.events(decode=True, filters=filters)
             docker_events.close_when(stop, stream)
