@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
@@ -36,6 +37,7 @@ KEPT_ANSWERS = 2000
 RESOLVERS = Path("/etc/resolv.conf")
 _OWN = b"\x06kijabi\x00"
 _LENGTH = struct.Struct("!H")
+_AT_ONCE = struct.pack("ii", 1, 0)
 _VERSIONS = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
 
 
@@ -131,6 +133,7 @@ class NameServer:
                 text = own or await self._ask_others(question, stream=True)
                 writer.write(_LENGTH.pack(len(text)) + text)
                 await writer.drain()
+        _forget(writer)
         writer.close()
 
     async def _ask_others(self, question: bytes, *, stream: bool) -> bytes:
@@ -142,6 +145,18 @@ class NameServer:
                         return await _ask_stream(address, question)
                     return await _ask_datagram(self._thread.loop, address, question)
         return _refusal(question)
+
+
+def _forget(writer: asyncio.StreamWriter) -> None:
+    """Have a connection end without a trace, once its asker has closed it.
+
+    The HTTP gateway opens one for each question. Whoever closes first keeps the port for a minute
+    (TIME_WAIT), and some hundred questions a second would use up all ports there are; a reset ends
+    that (socket(7), SO_LINGER).
+    """
+    sock = writer.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
 
 class _Datagrams(asyncio.DatagramProtocol):

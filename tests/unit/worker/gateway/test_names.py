@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,23 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NameS
     monkeypatch.setattr(server_module, "RESOLVER_PORT", made.port)
     yield made
     made.close()
+
+
+def waiting_to_be_forgotten(port: int) -> int:
+    """Return how many ended connections to a port the kernel still keeps (TIME_WAIT)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = f":{port:04X}"
+    return sum(row[3] == "06" and (row[1] + row[2]).count(ends) > 0 for row in rows)
+
+
+def test_many_questions_by_streams_use_up_no_ports(names: NameServer):
+    for _ in range(50):
+        assert ask(names, "web.shop", stream=True) == ["10.97.0.1"]
+
+    deadline = time.monotonic() + 5
+    while left := waiting_to_be_forgotten(names.port):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("stream", [False, True])
