@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Count, Min
 
@@ -20,8 +20,8 @@ from orchestrator.models import (
     Node,
     Replica,
 )
+from orchestrator.queries.looks import FRESH
 
-FRESH = timedelta(seconds=30)
 Name = tuple[str, str]
 Used = Mapping[str, int | None]
 

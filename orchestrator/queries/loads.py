@@ -32,12 +32,9 @@ from orchestrator.manifests import autoscaler as meaning
 from orchestrator.manifests import deployment as manifests
 from orchestrator.models import Autoscaler, Deployment, MetricBlock, Replica, ScalingDecision
 from orchestrator.queries import routed_requests
+from orchestrator.queries.looks import FRESH, WINDOW, within_window
 from orchestrator.queries.routed_requests import Routed
 
-# A node that has said nothing for so long says nothing any more.
-FRESH = timedelta(seconds=30)
-# What it said in the latest seconds is averaged: one look alone is noisy.
-WINDOW = timedelta(seconds=10)
 _FIELDS = {Source.CPU: 0, Source.MEMORY: 1}
 _REQUESTS = {Source.CPU: "cpu_request_millis", Source.MEMORY: "memory_request_bytes"}
 
@@ -143,13 +140,9 @@ def _values(replicas: Sequence[Replica], now: datetime) -> dict[str, dict[Source
     blocks = MetricBlock.objects.filter(
         seconds=0, at__gt=now - FRESH, at__lte=now, node__in=nodes
     ).order_by("at")
-    told = list(blocks.values_list("node", "at", "samples"))
-    latest = {node: at for node, at, _ in told}
     found: dict[str, list[samples.Sample]] = defaultdict(list)
     told_at: dict[str, datetime] = {}
-    for node, at, block in told:
-        if at <= latest[node] - WINDOW:
-            continue
+    for _, at, block in within_window(list(blocks.values_list("node", "at", "samples"))):
         for uid, (_, sample) in samples.replicas_of(block).items():
             if uid in wanted:
                 found[uid].append(sample)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from orchestrator.core import requests
 from orchestrator.core.autoscaling.observation import NO_GATEWAY, NO_ROUTE, Sample
@@ -17,9 +17,8 @@ from orchestrator.core.autoscaling.policy import Source
 from orchestrator.core.requests import Load
 from orchestrator.models import IngressPath, MetricBlock, Replica, Service
 from orchestrator.queries import endpoints
+from orchestrator.queries.looks import FRESH, WINDOW, within_window
 
-FRESH = timedelta(seconds=30)
-WINDOW = timedelta(seconds=10)
 SOURCES = tuple(source for source in Source if not source.is_resource)
 
 
@@ -64,18 +63,16 @@ def latest(replicas: Sequence[Replica], now: datetime) -> Routed:
     ]
     if not rows:
         return Routed()
-    last = {node: at for node, at, _ in rows}
     looks: dict[str, list[requests.Part]] = defaultdict(list)
-    for node, at, block in rows:
-        if at > last[node] - WINDOW:
-            looks[node].append(block)
+    for node, _, block in within_window(rows):
+        looks[node].append(block)
     loads = dict.fromkeys(_reached(replicas), Load())
     for blocks in looks.values():
         kept = {requests.PART: requests.thinned(blocks)}
         for uid, (_, load) in requests.replicas_of(kept).items():
             if uid in loads:
                 loads[uid] += load
-    return Routed(at=max(last.values()), loads=loads)
+    return Routed(at=rows[-1][1], loads=loads)
 
 
 def _reached(replicas: Sequence[Replica]) -> set[str]:
