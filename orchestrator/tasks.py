@@ -97,7 +97,10 @@ def ingest_report(*, envelope: object = None, **_newer: object) -> None:
     if report is None:
         return
     result = ingest.ingest(report, now=now)
-    for deployment_id in sorted(result.deployments | result.released):
+    woken: set[int] = set()
+    if report.routing is not None and report.routing.waiting:
+        woken = autoscaling.wake(now=now)
+    for deployment_id in sorted(result.deployments | result.released | woken):
         _reconcile(deployment_id)
 
 

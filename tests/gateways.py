@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from orchestrator.operations import ingest, reconcile
+from orchestrator.operations import autoscaling, ingest, reconcile
 from tests.cluster import enrolled
 from worker import protocol, routes
 
@@ -23,6 +23,7 @@ class PretendedGateway:
         self.peers: tuple[str, ...] = ()
         self.busy: set[str] = set()
         self.message = ""
+        self.waiting: tuple[str, ...] = ()
         self.silent = False
         self.tables: list[routes.RoutingTable] = []
 
@@ -58,10 +59,12 @@ class PretendedGateway:
                 ways=self.ways,
                 busy=tuple(sorted(self.busy)),
                 message=self.message,
+                waiting=self.waiting,
             ),
         )
         result = ingest.ingest(message, now=timezone.now())
-        for pk in sorted(result.deployments | result.released):
+        woken = autoscaling.wake(now=timezone.now()) if self.waiting else set()
+        for pk in sorted(result.deployments | result.released | woken):
             reconcile.run(pk, now=timezone.now())
         return result
 

@@ -7,6 +7,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from orchestrator.core.autoscaling.policy import Source
+from orchestrator.manifests import quantities
 from orchestrator.manifests.autoscaling import SCHEDULE
 from orchestrator.manifests.deployment import merge_patch
 
@@ -17,7 +19,13 @@ _USUAL_CPU, _USUAL_WINDOW = 80, 300
 class AutoscalerForm(forms.Form):
     """The fields people change most; everything else is for YAML and `apply`."""
 
-    minimum = forms.IntegerField(label=_("At least"), min_value=1, max_value=5000, initial=1)
+    minimum = forms.IntegerField(
+        label=_("At least"),
+        min_value=0,
+        max_value=5000,
+        initial=1,
+        help_text=_("0 with a metric of requests: none while no request comes"),
+    )
     maximum = forms.IntegerField(label=_("At most"), min_value=1, max_value=5000, initial=5)
     cpu = forms.IntegerField(
         label=_("CPU target in percent"),
@@ -26,6 +34,13 @@ class AutoscalerForm(forms.Form):
         required=False,
         initial=_USUAL_CPU,
         help_text=_("of what is requested, on average; empty: metrics stay as they are"),
+    )
+    requests = forms.IntegerField(
+        label=_("Requests per second and replica"),
+        min_value=1,
+        max_value=1_000_000,
+        required=False,
+        help_text=_("those that come by an Ingress; empty: metrics stay as they are"),
     )
     window = forms.IntegerField(
         label=_("Scale down after seconds"),
@@ -45,10 +60,12 @@ class AutoscalerForm(forms.Form):
 def initial_of(spec: Json, schedule: str) -> Json:
     """Return what the form shows of a completed manifest."""
     shares = [_share(metric) for metric in spec["metrics"] if _share(metric) is not None]
+    rates = [_rate(metric) for metric in spec["metrics"] if _rate(metric) is not None]
     return {
         "minimum": spec["minReplicas"],
         "maximum": spec["maxReplicas"],
         "cpu": shares[0] if shares else None,
+        "requests": rates[0] if rates else None,
         "window": spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"],
         "schedule": schedule,
     }
@@ -67,8 +84,13 @@ def manifest_of(written: Json | None, cleaned: Json, *, namespace: str, target: 
         "maxReplicas": cleaned["maximum"],
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": cleaned["window"]}},
     }
+    metrics = begun["spec"].get("metrics") or []
     if cleaned["cpu"] is not None:
-        spec["metrics"] = _with_cpu(begun["spec"].get("metrics") or [], cleaned["cpu"])
+        metrics = _with_cpu(metrics, cleaned["cpu"])
+    if cleaned["requests"] is not None:
+        metrics = _with_rate(metrics, cleaned["requests"])
+    if metrics:
+        spec["metrics"] = metrics
     note = cleaned["schedule"].strip() or None
     patch = {"spec": spec, "metadata": {"annotations": {SCHEDULE: note}}}
     changed: Json = merge_patch(begun, patch)
@@ -88,3 +110,22 @@ def _with_cpu(metrics: list[Json], percent: int) -> list[Json]:
     cpu = {"type": "Resource", "resource": {"name": "cpu", "target": share}}
     others = [one for one in metrics if (one.get("resource") or {}).get("name") != "cpu"]
     return [cpu, *others]
+
+
+def _rate(metric: Json) -> int | None:
+    """Return a target of requests per second, None where it is none or no whole number."""
+    pods = metric.get("pods") or {}
+    if (pods.get("metric") or {}).get("name") != Source.REQUESTS_PER_SECOND:
+        return None
+    value = quantities.parse(pods["target"]["averageValue"])
+    return int(value) if value.denominator == 1 else None
+
+
+def _with_rate(metrics: list[Json], rate: int) -> list[Json]:
+    name = Source.REQUESTS_PER_SECOND.value
+    target = {"type": "AverageValue", "averageValue": str(rate)}
+    requests = {"type": "Pods", "pods": {"metric": {"name": name}, "target": target}}
+    others = [
+        one for one in metrics if ((one.get("pods") or {}).get("metric") or {}).get("name") != name
+    ]
+    return [*others, requests]

@@ -20,6 +20,7 @@ from worker.assignments import AssignmentStore
 from worker.command_stream import CommandStreams
 from worker.config import RELEASE, WorkerConfig
 from worker.envelope import Refusals
+from worker.forwarding import Forwards
 from worker.gateway import assembly, discovery, here, nftables
 from worker.gateway.gateway import Gateway
 from worker.identity import Identity
@@ -72,6 +73,7 @@ class Node:
     reporter: Reporter
     logs: LogStreams
     commands: CommandStreams
+    forwards: Forwards
     mailbox: Mailbox
     pulse: Pulse
     sampler: Sampler
@@ -87,8 +89,9 @@ class Node:
         self.sampler.start()
 
     def close(self) -> None:
-        """Stop; containers run on, commands that people run in them do not."""
+        """Stop; containers run on, what people run in them or send through us does not."""
         self.commands.close()
+        self.forwards.close()
         self.sampler.close()
         if self.gateway is not None:
             self.gateway.close()
@@ -191,6 +194,7 @@ def build(
         reporter=reporter,
         logs=LogStreams(agent, connect),
         commands=CommandStreams(agent, connect),
+        forwards=Forwards(agent, connect),
         mailbox=mailbox,
         pulse=Pulse(config.node, mailbox.sign_answer, connect),
         sampler=Sampler(

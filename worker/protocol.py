@@ -27,6 +27,7 @@ RETRY_TASK = "worker.retry_containers"
 PING_TASK = "worker.ping"
 STREAM_LOGS_TASK = "worker.stream_logs"
 RUN_COMMAND_TASK = "worker.run_command"
+FORWARD_PORT_TASK = "worker.forward_port"
 REPORT_TASK = "orchestrator.ingest_report"
 METRICS_TASK = "orchestrator.ingest_metrics"
 
@@ -248,6 +249,19 @@ class CommandRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardRequest:
+    """Ask a node to connect to a port of a replica, as the container knows it.
+
+    Bytes go through the lists `forwards:<uid>:in` and `forwards:<uid>:out`, as long as the key
+    `forwards:<uid>:wanted` exists.
+    """
+
+    uid: str
+    replica: ReplicaUid
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """What became of one job; `message` is one sentence when it failed."""
 
@@ -316,12 +330,14 @@ class RoutingStatus:
 
     `busy` are draining replicas that still have requests or connections through this node.
     `ways` says what it can route with (`nftables`, `caddy`); `message` what it cannot do.
+    `waiting` are services (`namespace/name`) for which requests wait here, as no replica serves.
     """
 
     generation: int
     ways: tuple[str, ...] = ()
     busy: tuple[ReplicaUid, ...] = ()
     message: str = ""
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,8 @@ class HttpRoute:
     """One host and path of an ingress, and the port of a service in its namespace it leads to.
 
     No host means any. `sticky` sets a cookie that keeps a client with one endpoint; `held` keeps
-    requests waiting instead of answering them, for at most `hold_seconds`.
+    requests waiting instead of answering them, for at most `hold_seconds`. While nobody serves one
+    that `wakes`, they wait as well, and the control plane is told.
     """
 
     host: str = ""
@@ -85,6 +86,7 @@ class HttpRoute:
     port: int
     sticky: bool = False
     held: bool = False
+    wakes: bool = False
     hold_seconds: int = 60
     timeout_seconds: int = 0
 

@@ -63,6 +63,12 @@ def run_command(*, envelope: object = None, **_newer: object) -> None:
     _take(protocol.RUN_COMMAND_TASK, envelope, _run_command)
 
 
+@app.task(name=protocol.FORWARD_PORT_TASK)
+def forward_port(*, envelope: object = None, **_newer: object) -> None:
+    """Connect to a port of a replica for whoever asked."""
+    _take(protocol.FORWARD_PORT_TASK, envelope, _forward_port)
+
+
 @app.task(name=routes.ROUTE_TASK)
 def set_routes(*, envelope: object = None, **_newer: object) -> None:
     """Take what the gateways of this node are to send where."""
@@ -95,6 +101,10 @@ def _stream_logs(node: Node, arguments: Arguments) -> None:
 
 def _run_command(node: Node, arguments: Arguments) -> None:
     node.commands.begin(protocol.from_wire(protocol.CommandRequest, arguments.get("request")))
+
+
+def _forward_port(node: Node, arguments: Arguments) -> None:
+    node.forwards.begin(protocol.from_wire(protocol.ForwardRequest, arguments.get("request")))
 
 
 def _set_routes(node: Node, arguments: Arguments) -> None:

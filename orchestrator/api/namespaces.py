@@ -18,10 +18,14 @@ from orchestrator.queries import namespaces as queries
 
 
 class NamespaceShape(serializers.Serializer[Any]):
-    """A namespace; `deleting` means it goes with the last deployment in it."""
+    """A namespace; `deleting` means it goes with the last deployment in it.
+
+    Replicas of an `open` one may be reached directly from every other; its manifest says so.
+    """
 
     name = fields.CharField()
     deleting = fields.BooleanField(read_only=True)
+    open = fields.BooleanField(read_only=True)
     created_at = fields.DateTimeField(read_only=True)
 
 

@@ -47,6 +47,9 @@ _KEY: Json = {
 }
 _LOGS = "/api/v1/replicas/{uid}/logs/"
 _EXEC = "/api/v1/replicas/{uid}/exec/"
+_FORWARD = "/api/v1/replicas/{uid}/forward/"
+_SEND = "/api/v1/replicas/{uid}/forward/send/"
+_BYTES: Json = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _UID: Json = {"in": "path", "name": "uid", "schema": {"type": "string"}, "required": True}
 _SECURITY: list[Json] = [{"bearer": []}, {"cookieAuth": []}]
 _COMMAND: Json = {
@@ -88,9 +91,11 @@ _COMMAND_ENDING: Json = {
     },
 }
 _CHANGES = {"post", "put", "patch", "delete"}
-# What these answer is not kept: output, or a secret that is shown once.
+# What these answer is not kept: output, bytes, or a secret that is shown once.
 _KEYLESS = {
     (_EXEC, "post"),
+    (_FORWARD, "post"),
+    (_SEND, "post"),
     ("/api/v1/tokens/", "post"),
     ("/api/v1/users/", "post"),
     ("/api/v1/users/{name}/password/", "post"),
@@ -118,6 +123,8 @@ def complete(result: Json, **_: object) -> Json:
     schemas["CommandEnding"] = _COMMAND_ENDING
     result["paths"][_LOGS] = {"get": _logs_operation()}
     result["paths"][_EXEC] = {"post": _exec_operation()}
+    result["paths"][_FORWARD] = {"post": _forward_operation()}
+    result["paths"][_SEND] = {"post": _send_operation()}
     result["paths"] = dict(sorted(result["paths"].items()))
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
@@ -170,4 +177,48 @@ def _exec_operation() -> Json:
                 "content": {"application/x-ndjson": {"schema": {"oneOf": either}}},
             }
         },
+    }
+
+
+def _forward_operation() -> Json:
+    port = {"type": "integer", "minimum": 1, "maximum": 65535}
+    shape = {"type": "object", "required": ["port"], "properties": {"port": port}}
+    name = "by this name bytes are sent into the connection"
+    return {
+        "operationId": "replicas_forward_create",
+        "description": "Connect to a TCP port of a replica; it ends when the client leaves.",
+        "parameters": [_UID],
+        "tags": ["replicas"],
+        "security": _SECURITY,
+        "requestBody": {"content": {"application/json": {"schema": shape}}, "required": True},
+        "responses": {
+            "200": {
+                "description": "What the replica sends, as it comes.",
+                "headers": {
+                    "Kijabi-Connection": {"schema": {"type": "string"}, "description": name}
+                },
+                "content": _BYTES,
+            }
+        },
+    }
+
+
+def _send_operation() -> Json:
+    asked = [
+        {"in": "query", "name": "connection", "schema": {"type": "string"}, "required": True},
+        {
+            "in": "query",
+            "name": "end",
+            "schema": {"type": "boolean"},
+            "description": "nothing more will come",
+        },
+    ]
+    return {
+        "operationId": "replicas_forward_send_create",
+        "description": "Send bytes (at most 1 MiB) into a connection, after those sent before.",
+        "parameters": [*asked, _UID],
+        "tags": ["replicas"],
+        "security": _SECURITY,
+        "requestBody": {"content": _BYTES},
+        "responses": {"204": {"description": "They are on their way."}},
     }

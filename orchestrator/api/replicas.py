@@ -74,9 +74,13 @@ class ExplanationShape(serializers.Serializer[Any]):
 
 
 class ReplicaDetailShape(ReplicaShape):
-    """A replica; `explanation` is there while it waits for a node, and says what is so now."""
+    """A replica; `explanation` is there while it waits for a node, and says what is so now.
+
+    `leaving` is what a withdrawn one waits for before it is stopped.
+    """
 
     explanation = ExplanationShape(allow_null=True)
+    leaving = fields.CharField()
 
 
 class Replicas(ListView):
@@ -116,9 +120,11 @@ class Replica(ChangingView):
     def get(self, request: Request, uid: str) -> Response:
         """Return the replica."""
         del request
-        found = waiting.explanation(uid, now=timezone.now())
+        now = timezone.now()
+        found = waiting.explanation(uid, now=now)
         shown = ExplanationShape(found).data if found is not None else None
-        return Response({**_shown(uid), "explanation": shown})
+        leaving = waiting.leaving(uid, now=now)
+        return Response({**_shown(uid), "explanation": shown, "leaving": leaving})
 
     @extend_schema(request=None, responses={202: ReplicaShape})
     def delete(self, request: Request, uid: str) -> Response:

@@ -82,6 +82,16 @@ class Client:
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise Refused(f"the answer broke off: {error!r}") from None
 
+    def tunnel(self, uid: str, port: int) -> Tunnel:
+        """Return a connection to a port of a replica.
+
+        Raises:
+            Refused: the server cannot be reached, or says no.
+        """
+        path, body = f"replicas/{uid}/forward/", json.dumps({"port": port}).encode()
+        answer = self._open("POST", path, {}, body, "application/json", timeout=None)
+        return Tunnel(self, f"{path}send/", answer)
+
     def _open(
         self,
         method: str,
@@ -110,6 +120,39 @@ class Client:
                 "is `manage.py up` running? KIJABI_SERVER names another one"
             ) from None
         return answer
+
+
+class Tunnel:
+    """A connection to a port of a replica: one request reads, each piece sent is another."""
+
+    def __init__(self, client: Client, path: str, answer: http.client.HTTPResponse) -> None:
+        self._client, self._path, self._answer = client, path, answer
+        self._name = answer.headers["Kijabi-Connection"]
+
+    def read(self, most: int) -> bytes:
+        """Return what has come, nothing at the end.
+
+        Raises:
+            Refused: the server went away.
+        """
+        try:
+            return self._answer.read1(most)
+        except (OSError, http.client.HTTPException) as error:
+            raise Refused(f"the connection broke off: {error!r}") from None
+
+    def send(self, data: bytes, *, is_end: bool = False) -> None:
+        """Send bytes, or that nothing more will come.
+
+        Raises:
+            Refused: the server cannot be reached, or the connection has ended.
+        """
+        query = {"connection": self._name, "end": "true" if is_end else ""}
+        kind = "application/octet-stream"
+        self._client.call("POST", self._path, query=query, body=data, kind=kind)
+
+    def close(self) -> None:
+        """End it."""
+        self._answer.close()
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:

@@ -14,6 +14,7 @@ KINDS = (
     "autoscalers",
     "replicas",
     "nodes",
+    "namespaces",
     "jobs",
     "events",
 )
@@ -22,7 +23,8 @@ SINGULAR = {kind[:-1]: kind for kind in KINDS} | {
     "deploy": "deployments",
     "svc": "services",
     "ing": "ingresses",
-    "pods": "replicas",
+    **dict.fromkeys(("pod", "pods", "po"), "replicas"),
+    "ns": "namespaces",
     **dict.fromkeys(("hpa", "horizontalpodautoscaler"), "autoscalers"),
 }
 OF_NAMESPACE = {
@@ -39,7 +41,11 @@ NAMED = {
 }
 # What `get KIND NAME -o yaml` shows as a manifest.
 WITH_MANIFEST = {"deployments", "services", "ingresses", "autoscalers"}
-_ONE_PATH = {"replicas": "replicas/{}/", "nodes": "nodes/{}/"}
+_ONE_PATH = {
+    "replicas": "replicas/{}/",
+    "nodes": "nodes/{}/",
+    "namespaces": "namespaces/{}/",
+}
 _GROUPS = {
     "Deployment": "deployment.apps",
     "Ingress": "ingress.networking.k8s.io",

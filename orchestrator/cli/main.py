@@ -14,6 +14,7 @@ from orchestrator.cli import (
     draining,
     executing,
     exposing,
+    forwarding,
     joining,
     kinds,
     marking,
@@ -178,6 +179,7 @@ COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "rollout": rollout,
     "logs": logs,
     "exec": executing.execute,
+    "port-forward": forwarding.forward,
     "retry": retry,
     "cordon": cordon,
     "uncordon": cordon,
@@ -213,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     made["logs"].add_argument("--previous", action="store_true", help="of the run before")
     exposing.add_options(made["expose"])
     executing.add_options(made["exec"])
+    forwarding.add_options(made["port-forward"])
     draining.add_options(made["drain"])
     joining.add_options(made["join-token"])
     rebalancing.add_options(made["rebalance"])

@@ -160,6 +160,12 @@ COLUMNS: dict[str, list[Column]] = {
         ("BUSY", lambda row: len(row["busy"])),
         ("CONFIRMED", _age("confirmed_at")),
     ],
+    "namespaces": [
+        ("NAME", _field("name")),
+        ("STATUS", lambda row: "Terminating" if row["deleting"] else "Active"),
+        ("OPEN", lambda row: "yes" if row["open"] else "no"),
+        ("AGE", _age("created_at")),
+    ],
     "jobs": [
         ("NAME", _field("uid")),
         ("OPERATION", _field("operation")),

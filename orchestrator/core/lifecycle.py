@@ -28,7 +28,7 @@ class ReplicaPhase(StrEnum):
     @property
     def is_live(self) -> bool:
         """Tell whether the replica counts towards what was asked for."""
-        return self < ReplicaPhase.WITHDRAWN
+        return self in _LIVE
 
     @property
     def is_gone(self) -> bool:
@@ -51,7 +51,8 @@ class ReplicaPhase(StrEnum):
 
 _RANK = {phase: rank for rank, phase in enumerate(ReplicaPhase)}
 
-LIVE_PHASES = tuple(phase for phase in ReplicaPhase if phase.is_live)
+LIVE_PHASES = tuple(phase for phase in ReplicaPhase if phase < ReplicaPhase.WITHDRAWN)
+_LIVE = frozenset(LIVE_PHASES)
 LEAVING_PHASES = (ReplicaPhase.WITHDRAWN, ReplicaPhase.STOPPING)
 GONE_PHASES = tuple(phase for phase in ReplicaPhase if phase.is_gone)
 

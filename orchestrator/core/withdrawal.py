@@ -49,9 +49,15 @@ def wake_at(snapshot: Snapshot, actions: Iterable[Action]) -> datetime | None:
 
 
 def waits_for(view: ReplicaView, snapshot: Snapshot) -> str:
-    """Return in words what keeps a withdrawn replica from being stopped; empty when nothing."""
+    """Return in words what keeps a withdrawn replica from being stopped, and how long it may.
+
+    Empty when nothing does.
+    """
     blockers = tuple(_blockers(view, snapshot))
-    return join(blockers) if blockers else ""
+    if not blockers:
+        return ""
+    seconds = max(0, round((_limit(view, snapshot) - snapshot.now).total_seconds()))
+    return f"{join(blockers)}; it stops in {seconds} s at the latest"
 
 
 def _blockers(view: ReplicaView, snapshot: Snapshot) -> Iterator[str]:

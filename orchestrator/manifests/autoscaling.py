@@ -16,6 +16,7 @@ from orchestrator.core.autoscaling.policy import (
     Source,
     TargetKind,
 )
+from orchestrator.core.autoscaling.schedule import Window
 from orchestrator.core.spec import MAX_REPLICAS
 from orchestrator.manifests import quantities
 from orchestrator.manifests.fields import (
@@ -49,21 +50,6 @@ DEFAULT_METRICS = [
 ]
 _FIELD_OF_TYPE = {"Resource": "resource", "Pods": "pods"}
 _IGNORED = Field(kind=Anything(), ignored=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Least:
-    """The lower bound of replicas: 0 has a meaning in Kubernetes that is not supported yet."""
-
-    label: str = "integer"
-
-    def complete(self, value: Any, path: Path, findings: Findings) -> Any:
-        """Check a number of replicas that is at least 1."""
-        if value == 0 and not isinstance(value, bool):
-            told = "is 0; scaling to zero is not supported yet, so write 1 or more"
-            findings.add(path, told)
-            return value
-        return Number(1, MAX_REPLICAS).complete(value, path, findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +165,11 @@ AUTOSCALER = Struct(
                         ),
                         "whose number of replicas it owns",
                     ),
-                    "minReplicas": optional(Least(), "never fewer", 1),
+                    "minReplicas": optional(
+                        Number(0, MAX_REPLICAS),
+                        "never fewer; 0 (with a metric of requests): none while no request comes",
+                        1,
+                    ),
                     "maxReplicas": required(Number(1, MAX_REPLICAS), "never more"),
                     "metrics": optional(
                         Many(_METRIC, least=1, most=16),
@@ -211,7 +201,8 @@ def complete(full: Json, path: Path, findings: Findings) -> None:
     if spec["minReplicas"] > spec["maxReplicas"]:
         told = f"is {spec['minReplicas']}, more than maxReplicas, which is {spec['maxReplicas']}"
         findings.add((*path, "spec", "minReplicas"), told)
-    _schedule(full["metadata"].get("annotations") or {}, path, findings)
+    windows = _schedule(full["metadata"].get("annotations") or {}, path, findings)
+    _may_sleep(spec, windows, path, findings)
     seen: set[str] = set()
     for index, metric in enumerate(spec["metrics"]):
         place = (*path, "spec", "metrics", index)
@@ -228,17 +219,32 @@ def schedule_lines(annotations: Mapping[str, str]) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _schedule(annotations: Mapping[str, str], path: Path, findings: Findings) -> None:
+def _may_sleep(spec: Json, windows: list[Window], path: Path, findings: Findings) -> None:
+    """Refuse to come down to 0 where nothing would tell when to come back."""
+    if any(name_of(metric) in REQUESTS for metric in spec["metrics"]):
+        return
+    why = f"nothing tells when to come back; add a metric of {' or '.join(REQUESTS)}, or write 1"
+    if spec["minReplicas"] == 0:
+        findings.add((*path, "spec", "minReplicas"), f"is 0, but {why}")
+    for window in windows:
+        if window.minimum == 0:
+            place = (*path, "metadata", "annotations", SCHEDULE)
+            findings.add(place, f"{quoted(window.text)} has min 0, but {why}")
+
+
+def _schedule(annotations: Mapping[str, str], path: Path, findings: Findings) -> list[Window]:
     place = (*path, "metadata", "annotations", SCHEDULE)
     lines = schedule_lines(annotations)
     if len(lines) > MOST_WINDOWS:
         findings.add(place, f"has {len(lines)} windows; at most {MOST_WINDOWS} are accepted")
-        return
+        return []
+    found = []
     for line in lines:
         try:
-            schedule.parse(line)
+            found.append(schedule.parse(line))
         except ValueError as error:
             findings.add(place, f"{quoted(line)} {error}")
+    return found
 
 
 def name_of(metric: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ class ManifestKind:
 
 KINDS = {
     "Deployment": ManifestKind(schema=schema.DEPLOYMENT, complete=rules.complete, only_clean=False),
-    "Namespace": ManifestKind(schema=schema.NAMESPACE),
+    "Namespace": ManifestKind(schema=schema.NAMESPACE, complete=rules.complete_namespace),
     "HorizontalPodAutoscaler": ManifestKind(
         schema=autoscaling.AUTOSCALER, complete=autoscaling.complete
     ),

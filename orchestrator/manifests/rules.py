@@ -13,6 +13,7 @@ FENCE = "kijabi.dev/fence"
 STRICT = "strict"
 DRAIN_SECONDS = "kijabi.dev/drain-seconds"
 LONGEST_DRAIN = 3600
+OPEN = "kijabi.dev/open"
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 _CHECKS = ("httpGet", "tcpSocket", "exec")
 
@@ -34,6 +35,14 @@ def complete(full: dict[str, Any], path: Path, findings: Findings) -> None:
         _selector(full, spec, findings)
     if findings.can_reach((*pod, "containers")):
         _containers(full["spec"]["template"]["spec"]["containers"], pod, findings)
+
+
+def complete_namespace(full: dict[str, Any], path: Path, findings: Findings) -> None:
+    """Check a completed Namespace as a whole."""
+    word = (full["metadata"].get("annotations") or {}).get(OPEN, "false")
+    if word not in {"true", "false"}:
+        place = (*path, "metadata", "annotations", OPEN)
+        findings.add(place, f'{quoted(word)} is unknown; use "true" or "false"')
 
 
 def _annotations(annotations: dict[str, str], path: Path, findings: Findings) -> None:

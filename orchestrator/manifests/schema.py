@@ -280,11 +280,18 @@ DEPLOYMENT = Struct(
     }
 )
 
+_NAMESPACE_METADATA = metadata(
+    'notes; `kijabi.dev/open: "true"`: its Docker replicas may be reached directly from every '
+    "namespace, not through services only"
+)
+
 NAMESPACE = Struct(
     {
-        "apiVersion": Field(kind=Choice(("v1",)), required=True),
-        "kind": Field(kind=Choice(("Namespace",)), required=True),
-        "metadata": Field(kind=Struct({**_METADATA.fields, "namespace": _IGNORED}), required=True),
+        "apiVersion": required(Choice(("v1",)), "version of the API"),
+        "kind": required(Choice(("Namespace",)), "kind of object"),
+        "metadata": required(
+            Struct({**_NAMESPACE_METADATA.fields, "namespace": _IGNORED}), "who it is"
+        ),
         "spec": _IGNORED,
         "status": _IGNORED,
     }

@@ -10,7 +10,8 @@ from orchestrator.models.deployment import Namespace
 class Autoscaler(models.Model):
     """What somebody asked for (`manifest`, as written); it owns the number of one deployment.
 
-    The target is kept by name, as in Kubernetes: it may come later, or go and come again.
+    The target is kept by name, as in Kubernetes: it may come later, or go and come again. One that
+    `may_sleep` comes down to no replica while no request comes.
     """
 
     uid = models.CharField(max_length=32, unique=True)
@@ -20,6 +21,7 @@ class Autoscaler(models.Model):
     name = models.CharField(max_length=63)
     target = models.CharField(max_length=63)
     manifest = models.JSONField()
+    may_sleep = models.BooleanField(default=False)
     generation = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()

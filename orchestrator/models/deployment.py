@@ -9,10 +9,14 @@ from orchestrator.core.plan import DeploymentPhase
 
 
 class Namespace(models.Model):
-    """A room for names; `deleting` means it goes with the last deployment in it."""
+    """A room for names; `deleting` means it goes with the last deployment in it.
+
+    Replicas of an `open` one may be reached directly from every other.
+    """
 
     name = models.CharField(max_length=63, unique=True)
     deleting = models.BooleanField(default=False)
+    open = models.BooleanField(default=False)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -26,7 +30,8 @@ class Deployment(models.Model):
     """What somebody asked for (`manifest`, as written) and how it does.
 
     `replicas` is the number in force. It is the manifest's, unless the autoscaler `scaled_by` owns
-    it: then it is `autoscaled`, or 0 when the manifest says 0.
+    it: then it is `autoscaled`, or 0 when the manifest says 0. Where that is 0 and the manifest
+    does not say so, the deployment is asleep until a request comes.
 
     `settled` false means a pass is owed; every change that could alter a plan clears it in its
     own transaction, so that a lost nudge costs only the time to the next sweep. `rebalancing` is

@@ -15,13 +15,15 @@ class Routing(models.Model):
     """The one row that numbers every change of routing.
 
     A change that begins at `complete_since` or later can be told as such: what was removed before
-    is forgotten. `peers` are the addresses of all nodes. `changed_at` never goes back: whoever
+    is forgotten. `peers` are the addresses of all nodes, `open_namespaces` those whose
+    replicas everybody may reach. `changed_at` never goes back: whoever
     waited for the row may come with an earlier time than whoever had it before.
     """
 
     generation = models.PositiveBigIntegerField(default=0)
     complete_since = models.PositiveBigIntegerField(default=0)
     peers = models.JSONField(default=list)
+    open_namespaces = models.JSONField(default=list)
     changed_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -100,7 +102,8 @@ class Gateway(models.Model):
     """What a node says of its gateways, and what it was told.
 
     `ways` are what it can route with; one that has none is waited for by nobody. `behind` is set
-    while it has not confirmed for long what it was told.
+    while it has not confirmed for long what it was told. `waiting` are services (`namespace/name`)
+    for which requests wait there, as no replica serves.
     """
 
     node = models.OneToOneField(
@@ -109,6 +112,7 @@ class Gateway(models.Model):
     generation = models.PositiveBigIntegerField(default=0)
     ways = models.JSONField(default=list)
     busy = models.JSONField(default=list)
+    waiting = models.JSONField(default=list)
     message = models.TextField(default="")
     confirmed_at = models.DateTimeField()
     sent_generation = models.PositiveBigIntegerField(default=0)

@@ -66,6 +66,8 @@ TABLE = {
     "replica-retry": _USUAL,
     "replica-logs": _USUAL,
     "replica-exec": _USUAL,
+    "replica-forward": _USUAL,
+    "replica-forward-send": _USUAL,
     "nodes": _USUAL,
     "join-tokens": _ONLY_ADMINS,
     "node-rebalance": _USUAL,

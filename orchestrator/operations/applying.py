@@ -98,8 +98,7 @@ def _lock_deployments(manifests: Sequence[Manifest]) -> None:
 
 def _save(manifest: Manifest, change: Change) -> Saved:
     if manifest.kind == "Namespace":
-        created = namespaces.ensure(manifest.name, change)
-        action = "created" if created else "unchanged"
+        action = namespaces.declare(manifest, change)
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
     if manifest.kind in _STORES:
         return _STORES[manifest.kind].apply(manifest, change)

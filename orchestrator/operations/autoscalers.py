@@ -15,7 +15,7 @@ from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.autoscaling import AUTOSCALER
 from orchestrator.manifests.manifest import Manifest, from_object
 from orchestrator.models import Autoscaler, Deployment, Event, Namespace
-from orchestrator.operations import announce, events, replica_counts
+from orchestrator.operations import announce, events, owing, replica_counts, routing
 from orchestrator.operations.assignments import new_uid
 from orchestrator.operations.deployments import NamespaceNotFound, Saved
 from orchestrator.operations.events import Act, Change
@@ -117,8 +117,8 @@ def delete(namespace: str, name: str, change: Change, *, generation: int | None 
         _check_generation(row, generation)
         deployment = _target(row)
         if deployment is not None and deployment.scaled_by == row.name:
-            replica_counts.hand_back(deployment)
-            deployment.save()
+            _hand_back(deployment, change)
+        _owe_routes(row, change)
         message = f"autoscaler {row} is deleted; the number of replicas of {row.target} stays"
         _record(row, change, Act(verb="delete", kind="autoscaler", name=name), "Deleted", message)
         row.delete()
@@ -196,9 +196,11 @@ def _create(manifest: Manifest, change: Change, verb: str) -> Autoscaler:
         created_at=change.now,
         changed_at=change.now,
     )
+    row.may_sleep = meaning.policy_of(manifest.full).may_sleep
     _refuse_second_owner(row)
     row.save()
     _own(row)
+    _owe_routes(row, change)
     bounds = _bounds(manifest)
     act = Act(verb=verb, kind="autoscaler", name=row.name, after=bounds)
     message = f"autoscaler {row} is created: it keeps {row.target} at {bounds}"
@@ -216,7 +218,10 @@ def _save(row: Autoscaler, manifest: Manifest, change: Change, verb: str) -> boo
         # A default written out changes nothing, but it is what the user reads back.
         row.save(update_fields=["manifest"])
         return True
-    _move(row, meaning.target_of(manifest.full))
+    _move(row, meaning.target_of(manifest.full), change)
+    _owe_routes(row, change)
+    row.may_sleep = meaning.policy_of(manifest.full).may_sleep
+    _owe_routes(row, change)
     row.generation += 1
     row.changed_at = change.now
     row.save()
@@ -228,7 +233,30 @@ def _save(row: Autoscaler, manifest: Manifest, change: Change, verb: str) -> boo
     return True
 
 
-def _move(row: Autoscaler, target: str) -> None:
+def _hand_back(deployment: Deployment, change: Change) -> None:
+    """Give the number of the locked deployment back to its manifest; wake it if it is asleep."""
+    before = deployment.replicas
+    replica_counts.hand_back(deployment)
+    if deployment.replicas == before:
+        deployment.save()
+        return
+    event = events.about_deployment(
+        deployment,
+        reason="Scaled",
+        message=f"{deployment} was asleep and has no autoscaler any more: 1 replica starts",
+        now=change.now,
+        cause_id=None,
+    )
+    owing.owe_a_pass(deployment, event)
+
+
+def _owe_routes(row: Autoscaler, change: Change) -> None:
+    """Have requests wait for whom this autoscaler lets sleep, or do so no longer."""
+    if row.may_sleep:
+        routing.owe("autoscaler", str(row.namespace_id), row.name, now=change.now)
+
+
+def _move(row: Autoscaler, target: str, change: Change) -> None:
     """Point the autoscaler at another deployment, if it is another."""
     if target == row.target:
         return
@@ -236,8 +264,7 @@ def _move(row: Autoscaler, target: str) -> None:
     row.target = target
     _refuse_second_owner(row)
     if left is not None:
-        replica_counts.hand_back(left)
-        left.save()
+        _hand_back(left, change)
     _own(row)
 
 

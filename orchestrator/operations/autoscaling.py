@@ -48,6 +48,16 @@ def run(*, now: datetime) -> int:
     return changed
 
 
+def wake(*, now: datetime) -> set[int]:
+    """Start who is asleep and waited for at a gateway; return the deployments that changed."""
+    woken = set()
+    for watched in loads.observe(now, only_asleep=True):
+        decision = _decision(watched, now)
+        if decision.changes and _change(watched, decision, _row(watched, decision)):
+            woken.add(int(watched.deployment or 0))
+    return woken
+
+
 def prune(*, now: datetime) -> int:
     """Forget old decisions; return how many rows went."""
     is_quiet = Q(current=F("desired"), at__lt=now - QUIET_KEPT)

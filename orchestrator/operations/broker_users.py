@@ -23,7 +23,7 @@ from worker import protocol
 
 logger = logging.getLogger(__name__)
 
-# What kombu's consumer and the streams of logs and commands need; found with ACL LOG.
+# What kombu's consumer and the streams of logs, commands and connections need; found with ACL LOG.
 _COMMANDS = (
     "brpop llen lpush rpush zadd zrem zrange zrevrangebyscore hset hget hdel sadd smembers "
     "multi exec discard watch unwatch evalsha eval script|load set get exists expire xadd del "
@@ -126,7 +126,7 @@ def _put(node: str, digest: str) -> None:
     keys += [f"~unacked{part}:{node}" for part in ("", "_index", "_mutex")]
     keys += [f"~_kombu.binding.{own}", f"~_kombu.binding_permanent.{own}"]
     keys.append(f"~{protocol.heard_key(node)}")
-    keys += [f"~logs:{node}.*", f"~commands:{node}.*"]
+    keys += [f"~logs:{node}.*", f"~commands:{node}.*", f"~forwards:{node}.*"]
     rules = ["reset", "on", f"#{digest}", *keys, "resetchannels", "-@all"]
     rules += [f"+{command}" for command in _COMMANDS.split()]
     # A selector of its own: with the other commands a node could empty the queue of reports.

@@ -35,7 +35,7 @@ from orchestrator.operations import (
 )
 from orchestrator.operations.discovery import Variables
 from orchestrator.operations.events import SYSTEM, Change
-from orchestrator.queries import snapshots
+from orchestrator.queries import views
 
 CHANGED_FIELDS = (
     "node",
@@ -183,7 +183,7 @@ class Execution:
 
     def _update(self, action: core.UpdateReplica) -> None:
         replica = self._replicas[action.replica]
-        before = snapshots.reserved_for(replica)
+        before = views.reserved_for(replica)
         _ask_for(replica, action.resources, at_least=before)
         replica.waiting = ""
         self._changed.append(replica)

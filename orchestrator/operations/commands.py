@@ -53,7 +53,7 @@ def begin(replica: str, argv: Sequence[str], *, timeout_seconds: int, change: Ch
     """
     words = _checked(argv, timeout_seconds)
     with transaction.atomic():
-        row = _running(replica)
+        row = find_running(replica)
         event = events.about_replica(
             row,
             reason="CommandRun",
@@ -96,7 +96,13 @@ def finish(command: Command, message: str, *, is_exit: bool, now: datetime) -> N
         ).save()
 
 
-def _running(uid: str) -> Replica:
+def find_running(uid: str) -> Replica:
+    """Return a replica that runs somewhere.
+
+    Raises:
+        ReplicaNotFound: there is no such replica.
+        ReplicaNotRunning: it is on no node, stopping or gone.
+    """
     # PostgreSQL cannot even compare with a NUL.
     rows = Replica.objects.select_related("deployment", "revision").defer("log_tail")
     row = rows.filter(uid=uid).first() if "\x00" not in uid else None
@@ -105,7 +111,7 @@ def _running(uid: str) -> Replica:
     if row.node_id is None:
         raise ReplicaNotRunning(f"replica {uid} is on no node yet: {row.waiting}")
     if not ReplicaPhase(row.phase).is_live:
-        raise ReplicaNotRunning(f"replica {uid} is {row.phase}; nothing can be run in it any more")
+        raise ReplicaNotRunning(f"replica {uid} is {row.phase}; nobody can reach into it any more")
     return row
 
 

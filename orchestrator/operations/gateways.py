@@ -26,12 +26,14 @@ def take(node: Node, status: protocol.RoutingStatus, *, now: datetime) -> set[in
     row = found or Gateway(node=node, confirmed_at=now)
     before = (row.generation, row.ways, row.busy)
     after = (status.generation, list(status.ways), sorted(status.busy))
-    if found is not None and before == after and row.message == status.message:
+    waiting = list(status.waiting)
+    is_same = before == after and (row.waiting, row.message) == (waiting, status.message)
+    if found is not None and is_same:
         return set()
     _tell_message(row, status.message, now)
     is_back = found is None or status.generation < row.generation
     row.generation, row.ways, row.busy = after
-    row.message, row.confirmed_at = status.message, now
+    row.message, row.waiting, row.confirmed_at = status.message, waiting, now
     _count(row, is_back=is_back, now=now)
     row.save()
     announce.changed(announce.TRAFFIC_TOPIC)

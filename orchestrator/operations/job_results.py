@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.models import OPEN_STATES, Job, JobOperation, JobState, Replica
-from orchestrator.queries import snapshots
+from orchestrator.queries import views
 from worker import protocol
 
 _STATES = {
@@ -55,7 +55,7 @@ def _reserve_only_what_is_in_force(uid: str) -> None:
     replica = Replica.objects.filter(uid=uid).first()
     if replica is None or replica.update_failed or updates.filter(state__in=OPEN_STATES).exists():
         return
-    wanted = snapshots.resources_from(replica.resources).requested
+    wanted = views.resources_from(replica.resources).requested
     replica.cpu_millis_requested = wanted.cpu_millis
     replica.memory_bytes_requested = wanted.memory_bytes
     replica.save(update_fields=["cpu_millis_requested", "memory_bytes_requested"])

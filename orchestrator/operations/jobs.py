@@ -9,7 +9,7 @@ from typing import assert_never
 from orchestrator.models import Event, Job, JobOperation, Replica
 from orchestrator.operations import assignments
 from orchestrator.operations.discovery import Variables
-from orchestrator.queries import snapshots
+from orchestrator.queries import views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def _payload(
             grace = assignments.grace_seconds(replica.revision.template)
             return assignments.stop_payload(uid, replica=replica, grace_seconds=grace)
         case JobOperation.UPDATE:
-            resources = snapshots.resources_from(replica.resources)
+            resources = views.resources_from(replica.resources)
             return assignments.update_payload(uid, replica=replica, resources=resources)
         case JobOperation.RETRY:
             return assignments.retry_payload(uid, replica=replica)

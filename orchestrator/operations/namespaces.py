@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from orchestrator.manifests.manifest import Manifest
+from orchestrator.manifests.rules import OPEN
 from orchestrator.models import Namespace
-from orchestrator.operations import events
+from orchestrator.operations import events, routing
 from orchestrator.operations.events import Act, Change
 
 DEFAULT = "default"
@@ -32,6 +34,29 @@ def ensure(name: str, change: Change) -> bool:
                 name, change, "create", reason="Created", message=f"namespace {name} is created"
             )
     return created
+
+
+def declare(manifest: Manifest, change: Change) -> str:
+    """Make a namespace as written; return what was done: created, configured or unchanged.
+
+    Raises:
+        NamespaceInUse: it is being deleted.
+    """
+    with transaction.atomic():
+        created = ensure(manifest.name, change)
+        row = Namespace.objects.select_for_update(no_key=True).get(name=manifest.name)
+        wanted = (manifest.full["metadata"].get("annotations") or {}).get(OPEN) == "true"
+        changed = row.open != wanted
+        if changed:
+            row.open = wanted
+            row.save(update_fields=["open"])
+            who = "every namespace" if wanted else "its own namespace only"
+            message = f"replicas of namespace {row.name} may be reached directly from {who}"
+            _record(row.name, change, "apply", reason="Configured", message=message)
+            routing.owe_openness(now=change.now)
+    if created:
+        return "created"
+    return "configured" if changed else "unchanged"
 
 
 def delete(name: str, change: Change) -> bool:
@@ -63,6 +88,8 @@ def delete(name: str, change: Change) -> bool:
         namespace.save(update_fields=["deleting"])
         _record(name, change, "delete", reason="Deleted", message=f"namespace {name} is deleted")
         remove_if_empty(name)
+        if namespace.open:
+            routing.owe_openness(now=change.now)
     return True
 
 

@@ -1,7 +1,8 @@
 """Who owns a deployment's number of replicas: its manifest, or an autoscaler.
 
 The declared number and the autoscaled one are kept apart, so applying a manifest never fights the
-autoscaler. 0 in the manifest stops everything and switches the autoscaler off, as in Kubernetes.
+autoscaler. 0 in the manifest stops everything and switches the autoscaler off, as in Kubernetes;
+without that, an autoscaled number of 0 means asleep: the next request brings a replica.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def owner(namespace: str, name: str, replicas: int) -> Json:
     found = Autoscaler.objects.filter(namespace_id=namespace, target=name).first()
     if found is None:
         return {}
-    return {"scaled_by": found.name, "autoscaled": replicas}
+    return {"scaled_by": found.name, "autoscaled": max(1, replicas)}
 
 
 def adopt(deployment: Deployment, declared: int) -> None:
@@ -39,7 +40,7 @@ def adopt(deployment: Deployment, declared: int) -> None:
     if not deployment.scaled_by:
         deployment.replicas = declared
         return
-    if deployment.replicas == 0 and declared:
+    if deployment.replicas == 0 and declared and deployment.autoscaled:
         # It was switched off; the autoscaler goes on from the number it is switched on with.
         deployment.autoscaled = declared
     deployment.replicas = (deployment.autoscaled or 0) if declared else 0
@@ -51,7 +52,7 @@ def scaled(deployment: Deployment, replicas: int) -> Json:
     Raises:
         OwnedByAutoscaler: an autoscaler owns the number, and is not switched off or on by this.
     """
-    if deployment.scaled_by and replicas and deployment.replicas:
+    if deployment.scaled_by and replicas and not _is_off(deployment):
         raise OwnedByAutoscaler(deployment)
     return manifests.with_replicas(deployment.manifest, replicas)
 
@@ -64,15 +65,24 @@ def autoscale(deployment: Deployment, replicas: int) -> None:
 def take_over(deployment: Deployment, autoscaler: str) -> None:
     """Give the locked deployment's number to an autoscaler; for now it stays as it is."""
     if not deployment.scaled_by:
-        deployment.autoscaled = deployment.replicas
+        deployment.autoscaled = max(1, deployment.replicas)
     deployment.scaled_by = autoscaler
 
 
 def hand_back(deployment: Deployment) -> None:
-    """Give the number of the locked deployment back to its manifest, which then declares it."""
-    if manifests.declared_replicas(deployment.manifest) != 0:
+    """Give the number of the locked deployment back to its manifest, which then declares it.
+
+    One that is asleep gets a replica: nobody would wake it.
+    """
+    if not _is_off(deployment):
+        deployment.replicas = max(1, deployment.replicas)
         deployment.manifest = manifests.with_replicas(deployment.manifest, deployment.replicas)
     deployment.scaled_by, deployment.autoscaled = "", None
+
+
+def _is_off(deployment: Deployment) -> bool:
+    """Tell whether somebody wants no replica, so that its autoscaler does nothing."""
+    return manifests.declared_replicas(deployment.manifest) == 0
 
 
 def note(deployment: Deployment, written: Json) -> str:

@@ -5,7 +5,7 @@ Keys of certificates are not in it: they are put in when a letter is sealed for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,14 +94,20 @@ def _affinity(spec: Json) -> int | None:
     return int(config.get("timeoutSeconds") or 10800)
 
 
-def ingress_routes(full: Json, services: Mapping[str, Json], secrets: Mapping[str, Secret]) -> Json:
+def ingress_routes(
+    full: Json,
+    services: Mapping[str, Json],
+    secrets: Mapping[str, Secret],
+    waking: Container[str] = (),
+) -> Json:
     """Return one ingress as it is now, of its completed manifest.
 
     `services` are the completed manifests of its namespace's services by name; what leads to a
     service or port that is gone is left out. In place of a key stands the name of its secret.
+    Requests for a service of `waking` wait while nobody serves it.
     """
     metadata, spec = full["metadata"], full["spec"]
-    found = tuple(_http_routes(full, services))
+    found = tuple(_http_routes(full, services, waking))
     entries = spec.get("tls") or ()
     told = routes.IngressRoutes(
         namespace=metadata["namespace"],
@@ -119,7 +125,9 @@ def ingress_routes(full: Json, services: Mapping[str, Json], secrets: Mapping[st
     return protocol.to_wire(told)
 
 
-def _http_routes(full: Json, services: Mapping[str, Json]) -> Iterator[routes.HttpRoute]:
+def _http_routes(
+    full: Json, services: Mapping[str, Json], waking: Container[str]
+) -> Iterator[routes.HttpRoute]:
     spec, notes = full["spec"], full["metadata"].get("annotations") or {}
     backends = traffic.backends_of(spec)
     for (claim, _), backend in zip(traffic.claims(spec, ()), backends, strict=True):
@@ -135,6 +143,7 @@ def _http_routes(full: Json, services: Mapping[str, Json]) -> Iterator[routes.Ht
                 port=port,
                 sticky=notes.get(traffic.STICKY) == "true",
                 held=notes.get(traffic.HOLD) == "true",
+                wakes=backend["name"] in waking,
                 hold_seconds=int(notes.get(traffic.HOLD_SECONDS, 60)),
                 timeout_seconds=int(notes.get(traffic.TIMEOUT, 0)),
             )

@@ -13,7 +13,7 @@ from orchestrator.models import Endpoint, Ingress, RouteEntry, Routing, Secret, 
 from orchestrator.operations import announce
 from orchestrator.operations.relay_ports import RelayPorts
 from orchestrator.operations.route_building import Json, ingress_routes, service_routes
-from orchestrator.queries import endpoints, route_sources
+from orchestrator.queries import endpoints, route_sources, sleepers
 from orchestrator.queries.route_sources import Key
 
 Row = TypeVar("Row", RouteEntry, Endpoint)
@@ -39,6 +39,13 @@ class Renewal:
             self._routing.peers = peers
             self._changed = True
             self.services(list(Service.objects.prefetch_related("ports")))
+
+    def openness(self) -> None:
+        """Take which namespaces are open now."""
+        found = route_sources.open_namespaces()
+        if found != self._routing.open_namespaces:
+            self._routing.open_namespaces = found
+            self._changed = True
 
     def services(self, rows: Sequence[Service]) -> None:
         """Bring the routes of services up to date."""
@@ -71,10 +78,12 @@ class Renewal:
         for secret in Secret.objects.filter(namespace__name__in=spaces):
             secrets[secret.namespace_id][secret.name] = secret
         sources = route_sources.of_ingresses(spaces)
+        waking = sleepers.waking(spaces)
         for row in rows:
             space, key = row.namespace_id, (row.namespace_id, row.name)
             full = from_object(row.manifest).full
-            payload = ingress_routes(full, services[space], secrets[space])
+            sleepy = {service for room, service in waking if room == space}
+            payload = ingress_routes(full, services[space], secrets[space], sleepy)
             self._tell(entries[key], sources[key], payload)
         self._save(entries.values())
 
@@ -96,7 +105,7 @@ class Renewal:
             return None
         self._routing.generation = self._next
         self._routing.changed_at = self._now
-        self._routing.save(update_fields=["generation", "peers", "changed_at"])
+        self._routing.save(update_fields=["generation", "peers", "open_namespaces", "changed_at"])
         announce.changed(announce.TRAFFIC_TOPIC)
         return self._next
 

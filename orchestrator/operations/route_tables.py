@@ -104,6 +104,7 @@ def _table(routing: Routing, base: int | None) -> Json:
         "removed_services": _names(gone, RouteEntry.SERVICE),
         "removed_ingresses": _names(gone, RouteEntry.INGRESS),
         "peers": routing.peers,
+        "open_namespaces": routing.open_namespaces,
     }
     return table if base is None else {**table, "base": base}
 

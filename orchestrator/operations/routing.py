@@ -43,6 +43,7 @@ class _Owed(threading.local):
     def __init__(self) -> None:
         self.keys: set[Key] = set()
         self.nodes = False
+        self.openness = False
 
 
 _owed = _Owed()
@@ -57,6 +58,12 @@ def owe(kind: str, namespace: str, name: str, *, now: datetime) -> None:
 def owe_nodes(*, now: datetime) -> None:
     """Renew everything that names addresses of nodes once this transaction is over."""
     _owed.nodes = True
+    transaction.on_commit(partial(_renew_owed, now))
+
+
+def owe_openness(*, now: datetime) -> None:
+    """Tell nodes which namespaces are open once this transaction is over."""
+    _owed.openness = True
     transaction.on_commit(partial(_renew_owed, now))
 
 
@@ -77,7 +84,7 @@ def refresh(deployments: Collection[int], *, now: datetime) -> None:
 def repair(*, now: datetime) -> int:
     """Renew what was changed, made or deleted since its routes were made; return how many."""
     keys = route_sources.differing()
-    if keys or route_sources.peers_differ():
+    if keys or route_sources.peers_differ() or route_sources.openness_differs():
         _renew(keys, now)
     return len(keys)
 
@@ -131,11 +138,11 @@ def locked() -> Routing:
 
 
 def _renew_owed(now: datetime) -> None:
-    keys, nodes = _owed.keys, _owed.nodes
-    _owed.keys, _owed.nodes = set(), False
-    if nodes and not keys and not (Service.objects.exists() and route_sources.peers_differ()):
-        return
-    if keys or nodes:
+    keys, nodes, openness = _owed.keys, _owed.nodes, _owed.openness
+    _owed.keys, _owed.nodes, _owed.openness = set(), False, False
+    if nodes and not keys and not openness:
+        nodes = Service.objects.exists() and route_sources.peers_differ()
+    if keys or nodes or openness:
         _renew(keys, now)
 
 
@@ -144,6 +151,7 @@ def _renew(keys: Iterable[Key], now: datetime) -> None:
     with transaction.atomic():
         renewal = Renewal(locked(), now)
         renewal.nodes()
+        renewal.openness()
         wanted |= route_sources.following(wanted)
         services = _rows(Service, RouteEntry.SERVICE, wanted)
         ingresses = _rows(Ingress, RouteEntry.INGRESS, wanted)

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.fields.json import KeyTransform
 
 from orchestrator.core.spec import DeploymentSpec
@@ -152,10 +152,11 @@ def manifest_of(namespace: str, name: str, *, written: bool) -> dict[str, Any] |
 
 def revisions(namespace: str, name: str) -> list[RevisionRecord] | None:
     """Return every revision, newest first, or None when there is no such deployment."""
-    row = _find(namespace, name)
-    if row is None:
+    every = Revision.objects.filter(deployment__namespace_id=namespace, deployment__name=name)
+    current = F("deployment__revision")
+    rows = list(every.annotate(current_number=current).order_by("number"))
+    if not rows and _find(namespace, name) is None:
         return None
-    rows = list(row.revisions.order_by("number"))
     before: list[Revision | None] = [None, *rows[:-1]]
     found = [
         RevisionRecord(
@@ -164,7 +165,7 @@ def revisions(namespace: str, name: str) -> list[RevisionRecord] | None:
             author=revision.author,
             reason=revision.reason,
             is_rollback=revision.is_rollback,
-            current=revision.number == row.revision,
+            current=revision.number == revision.current_number,
             desired=revision.desired,
             created_at=revision.created_at,
             completed_at=revision.completed_at,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from math import ceil
 from typing import TypeVar
 
 from orchestrator.core import requests, samples
@@ -21,16 +22,19 @@ __all__ = [
     "Point",
     "ServicePoint",
     "Span",
+    "Tally",
     "of_deployment",
     "of_node",
     "of_replica",
     "of_service",
+    "tally",
 ]
 MOST_POINTS = 500
 LONGEST = timedelta(seconds=TIERS[-1].kept_seconds)
 # Nodes measure every five to ten seconds, each in its own time: in a shorter period of the sum
 # over several nodes some would be missing.
 FINEST_SECONDS = 15
+LONGEST_PERIOD = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,17 @@ class Span:
         return cls(begin=now - length, end=now, seconds=seconds or fitting)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many requests gateways counted, and how many of them failed at the gateways themselves.
+
+    Rounded, and too few by what came in the latest seconds: nodes tell it every five to ten.
+    """
+
+    requests: int
+    failed: int
+
+
 Picked = list[Sample]
 Found = TypeVar("Found")
 
@@ -138,6 +153,33 @@ def of_service(namespace: str, name: str, span: Span) -> list[ServicePoint]:
         if requests.is_counted(block):
             buckets[samples.end_of_period(at, span.seconds)][node].append(block)
     return [_service_point(at, key, by_node.values()) for at, by_node in _complete(span, buckets)]
+
+
+def tally(names: Collection[str], begin: datetime, end: datetime) -> Tally | None:
+    """Return the requests for services (`namespace/name`) in some time, all gateways together.
+
+    None where nobody counted. One query.
+    """
+    span = Span.latest(end, end - begin)
+    longest = max(FINEST_SECONDS, *_tiers(span))
+    span = replace(span, begin=begin - timedelta(seconds=longest))
+    before: dict[str, datetime] = {}
+    requests_millis, failed_millis = 0.0, 0.0
+    counted = False
+    for node, at, block in _blocks(span, None):
+        since = max(begin, before.get(node, at - LONGEST_PERIOD))
+        seconds = min(longest, (at - since).total_seconds())
+        before[node] = at
+        if seconds <= 0 or not requests.is_counted(block):
+            continue
+        counted = True
+        for name, served in requests.services_of(block).items():
+            if name in names:
+                requests_millis += served.per_second_millis * seconds
+                failed_millis += served.failed * seconds
+    if not counted:
+        return None
+    return Tally(requests=round(requests_millis / 1000), failed=ceil(round(failed_millis) / 1000))
 
 
 def _series(

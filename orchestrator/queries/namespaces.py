@@ -11,10 +11,14 @@ from orchestrator.queries.rows import Rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamespaceRecord:
-    """One namespace; `deleting` means it goes with the last deployment in it."""
+    """One namespace; `deleting` means it goes with the last deployment in it.
+
+    Replicas of an `open` one may be reached directly from every other.
+    """
 
     name: str
     deleting: bool
+    open: bool
     created_at: datetime
 
 
@@ -30,4 +34,6 @@ def get(name: str) -> NamespaceRecord | None:
 
 
 def _record(row: Namespace) -> NamespaceRecord:
-    return NamespaceRecord(name=row.name, deleting=row.deleting, created_at=row.created_at)
+    return NamespaceRecord(
+        name=row.name, deleting=row.deleting, open=row.open, created_at=row.created_at
+    )

@@ -8,7 +8,17 @@ from collections.abc import Collection, Iterable
 
 from django.db.models import Q
 
-from orchestrator.models import Ingress, IngressPath, Node, RouteEntry, Routing, Secret, Service
+from orchestrator.models import (
+    Ingress,
+    IngressPath,
+    Namespace,
+    Node,
+    RouteEntry,
+    Routing,
+    Secret,
+    Service,
+)
+from orchestrator.queries import sleepers
 
 Key = tuple[str, str, str]
 Names = tuple[str, str]
@@ -26,6 +36,17 @@ def peers_differ() -> bool:
     return (routing.peers if routing else []) != peers()
 
 
+def open_namespaces() -> list[str]:
+    """Return the namespaces whose replicas may be reached from every other."""
+    return list(Namespace.objects.filter(open=True).order_by("name").values_list("name", flat=True))
+
+
+def openness_differs() -> bool:
+    """Tell whether other namespaces are open than nodes were told."""
+    routing = Routing.objects.filter(pk=1).first()
+    return (routing.open_namespaces if routing else []) != open_namespaces()
+
+
 def source_of(service: Service) -> str:
     """Return what names a version of a service."""
     return f"{service.uid}.{service.generation}"
@@ -38,6 +59,8 @@ def of_ingresses(namespaces: Collection[str] | None = None) -> dict[Names, str]:
     for row in Secret.objects.filter(room).only("namespace_id", "uid", "generation"):
         secrets[row.namespace_id].append(f"{row.uid}.{row.generation}")
     services = _services(room)
+    for space, name in sleepers.waking(namespaces):
+        services[space, name] = f"{services.get((space, name), '')}.wakes"
     ingresses = Ingress.objects.filter(room).only("namespace_id", "name", "uid", "generation")
     used: dict[int, set[str]] = defaultdict(set)
     for pk, name in IngressPath.objects.values_list("ingress_id", "service"):

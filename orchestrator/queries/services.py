@@ -16,10 +16,11 @@ from orchestrator.core.rotation import Candidate, Standing, place_of
 from orchestrator.core.wording import be, count
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.kinds import KINDS
-from orchestrator.models import RouteEntry, Service
-from orchestrator.queries import endpoints, gateways
+from orchestrator.models import RevisionLabel, RouteEntry, Service
+from orchestrator.queries import endpoints, gateways, sleepers
 from orchestrator.queries.rows import Rows
 
+ASLEEP = "asleep: no replica runs until a request comes by an Ingress"
 _LOOKUPS = {"namespace": "namespace_id", "search": "name__icontains"}
 
 
@@ -93,6 +94,17 @@ def get(namespace: str, name: str) -> ServiceRecord | None:
     return next(iter(_records(list(rows))), None)
 
 
+def names_for(namespace: str, deployment: str) -> list[str]:
+    """Return the names of services that may select replicas of a deployment (1 query)."""
+    pairs = RevisionLabel.objects.filter(
+        revision__deployment__namespace_id=namespace, revision__deployment__name=deployment
+    )
+    rows = Service.objects.filter(
+        namespace_id=namespace, anchor__in=pairs.order_by().values("pair")
+    )
+    return list(rows.order_by("name").values_list("name", flat=True))
+
+
 def manifest_of(namespace: str, name: str, *, written: bool) -> dict[str, Any] | None:
     """Return the manifest as it was written, or with every default."""
     row = Service.objects.filter(namespace_id=namespace, name=name).first()
@@ -109,8 +121,17 @@ def _records(rows: list[Service], *, confirmed: bool = True) -> list[ServiceReco
     found = endpoints.candidates(rows)
     told = _told(rows) if confirmed else {}
     have = {view.node: view.generation for view in gateways.waited_for()} if confirmed else {}
+    empty = {str(row.namespace_id) for row in rows if not found[row.pk]}
+    asleep = sleepers.waking(empty) if empty else set()
     return [
-        _record(row, found[row.pk], told.get((row.namespace_id, row.name), 0), have) for row in rows
+        _record(
+            row,
+            found[row.pk],
+            told.get((row.namespace_id, row.name), 0),
+            have,
+            may_sleep=(row.namespace_id, row.name) in asleep,
+        )
+        for row in rows
     ]
 
 
@@ -131,12 +152,16 @@ def _record(
     candidates: Sequence[Candidate],
     generation: int,
     confirmed: Mapping[str, int],
+    *,
+    may_sleep: bool,
 ) -> ServiceRecord:
     full = manifests.with_defaults(row.manifest)
     inside = tuple(_endpoint(one) for one in sorted(candidates, key=lambda one: one.uid))
     counts = Counter(endpoint.standing for endpoint in inside)
     serving, total = counts[Standing.SERVING], len(inside)
-    warning = _warning(full["spec"]["selector"], serving, total)
+    asleep = may_sleep and not total
+    warning = "" if asleep else _warning(full["spec"]["selector"], serving, total)
+    usual = f"{count(serving, 'replica')} {be(serving)} in rotation"
     return ServiceRecord(
         namespace=row.namespace_id,
         name=row.name,
@@ -152,7 +177,7 @@ def _record(
         serving=serving,
         draining=counts[Standing.DRAINING],
         out=counts[Standing.OUT],
-        message=warning or f"{count(serving, 'replica')} {be(serving)} in rotation",
+        message=warning or (ASLEEP if asleep else usual),
         warning=warning,
         routes_generation=generation,
         unconfirmed=tuple(sorted(node for node, has in confirmed.items() if has < generation)),

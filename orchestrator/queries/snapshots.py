@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Q, Sum, TextField
+from django.db.models.functions import Cast
 
 from orchestrator.core.lifecycle import (
     GONE_PHASES,
     LEAVING_PHASES,
     NodeState,
-    ReplicaPhase,
     RolloutState,
 )
-from orchestrator.core.rotation import Standing
 from orchestrator.core.snapshot import (
     GatewayView,
     MoveView,
@@ -29,12 +28,11 @@ from orchestrator.core.snapshot import (
     RolloutView,
     Snapshot,
 )
-from orchestrator.core.spec import Amounts, ReschedulePolicy, Resources
+from orchestrator.core.spec import Amounts, ReschedulePolicy
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests import placing
 from orchestrator.models import (
     Deployment,
-    Endpoint,
     MoveState,
     Node,
     RebalanceMove,
@@ -42,6 +40,13 @@ from orchestrator.models import (
     Revision,
 )
 from orchestrator.queries import gateways
+from orchestrator.queries.views import (
+    as_text,
+    replica_views,
+    revision_view,
+    spec_of,
+    with_routes,
+)
 
 FAILURES_COUNT_FOR = timedelta(minutes=10)
 
@@ -51,13 +56,13 @@ def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime
 
     `revisions` are all of the deployment's, in the order of their numbers.
     """
-    views = tuple(_revision(revision) for revision in revisions)
+    views = tuple(revision_view(row, as_text(row.template)) for row in revisions)
     images = {row.pk: view.image for row, view in zip(revisions, views, strict=True)}
     snapshot = _snapshot(
         deployment,
         views,
-        _replicas(
-            _with_routes(deployment.replica_set.exclude(phase__in=GONE_PHASES)),
+        replica_views(
+            with_routes(deployment.replica_set.exclude(phase__in=GONE_PHASES)),
             {revision.pk: revision.number for revision in revisions},
         ),
         _cluster(_history(deployment, images, now)),
@@ -75,25 +80,27 @@ def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapsh
     """
     wanted, everywhere = list(deployments), _cluster({})
     asked = _asked(wanted)
-    revisions: dict[int, list[Revision]] = defaultdict(list)
-    for revision in Revision.objects.filter(deployment__in=wanted).order_by("number"):
+    revisions: dict[int, list[Any]] = defaultdict(list)
+    kept = Revision.objects.filter(deployment__in=wanted).order_by("number")
+    # As text: most templates were read before, and reading them is most of the work.
+    for revision in kept.defer("template").annotate(text=Cast("template", TextField())):
         revisions[revision.deployment_id].append(revision)
-    replicas: dict[int, list[Replica]] = defaultdict(list)
+    replicas: dict[int, list[Any]] = defaultdict(list)
     rows = Replica.objects.exclude(phase__in=GONE_PHASES).order_by()
-    for replica in _with_routes(rows.filter(deployment__in=wanted)):
+    for replica in with_routes(rows.filter(deployment__in=wanted)):
         replicas[replica.deployment_id].append(replica)
     repelling = rows.filter(revision__repels=True).exclude(node=None)
     choosy = set(repelling.values_list("deployment__namespace__name", flat=True).distinct())
     found = []
     for deployment in wanted:
         own = revisions[deployment.pk]
-        views = tuple(_revision(revision) for revision in own)
+        views = tuple(revision_view(revision, revision.text) for revision in own)
         everyone = any(view.rules.look_at_replicas for view in views)
         looks = everyone or deployment.namespace_id in choosy
         snapshot = _snapshot(
             deployment,
             views,
-            _replicas(replicas[deployment.pk], {row.pk: row.number for row in own}),
+            replica_views(replicas[deployment.pk], {row.pk: row.number for row in own}),
             everywhere,
             _neighbours(deployment, everyone=everyone) if looks else (),
             now,
@@ -135,9 +142,7 @@ def _snapshot(
     return Snapshot(
         now=now,
         deployment=str(deployment),
-        spec=manifests.spec_of(
-            manifests.with_defaults(deployment.manifest), replicas=deployment.replicas
-        ),
+        spec=spec_of(as_text(deployment.manifest), deployment.replicas),
         current=deployment.revision,
         deleting=deployment.deleting,
         rollout=rollout_of(deployment),
@@ -174,74 +179,6 @@ def rollout_of(deployment: Deployment) -> RolloutView:
         ready=deployment.seen_ready,
         available=deployment.seen_available,
     )
-
-
-def reserved_for(replica: Replica) -> Amounts:
-    """Return what a node keeps free for a replica."""
-    return Amounts(
-        cpu_millis=replica.cpu_millis_requested, memory_bytes=replica.memory_bytes_requested
-    )
-
-
-def resources_from(stored: Mapping[str, Any]) -> Resources:
-    """Read resources as a replica row keeps them."""
-    return Resources(**stored)
-
-
-def _revision(revision: Revision) -> RevisionView:
-    template = revision.template
-    return RevisionView(
-        number=revision.number,
-        desired=revision.desired,
-        resources=manifests.resources_of(template),
-        runtime_class=manifests.runtime_class_of(template),
-        node_selector=manifests.node_selector_of(template),
-        labels=manifests.labels_of(template),
-        rules=placing.rules_of(template),
-        image=manifests.image_of(template),
-        completed=revision.completed_at is not None,
-        is_rollback=revision.is_rollback,
-        created_at=revision.created_at,
-    )
-
-
-def _with_routes(rows: QuerySet[Replica]) -> QuerySet[Replica]:
-    """Return replicas with what gateways are told of each, and without what only people read."""
-    told = Endpoint.objects.filter(replica_uid=OuterRef("uid"))
-    return rows.defer("log_tail").annotate(
-        routed=Exists(told.filter(standing=Standing.SERVING)),
-        routes_generation=Subquery(told.order_by("-generation").values("generation")[:1]),
-    )
-
-
-def _replicas(rows: Iterable[Any], numbers: Mapping[int, int]) -> tuple[ReplicaView, ...]:
-    views = (
-        ReplicaView(
-            uid=row.uid,
-            revision=numbers[row.revision_id],
-            slot=row.slot,
-            node=row.node_id,
-            phase=ReplicaPhase(row.phase),
-            ready=row.ready,
-            ready_at=row.ready_at,
-            restarts=row.restarts,
-            deletion_cost=row.deletion_cost,
-            resources=resources_from(row.resources),
-            reserved=reserved_for(row),
-            update_failed=row.update_failed,
-            waiting=row.waiting,
-            routed=row.routed,
-            routes_generation=row.routes_generation or 0,
-            withdrawn_at=row.withdrawn_at,
-            withdrawn_for=row.withdrawn_for,
-            failures=tuple(datetime.fromtimestamp(at, tz=UTC) for at in row.failures),
-            replaces=row.replaces,
-            moves=row.moves,
-            created_at=row.created_at,
-        )
-        for row in rows
-    )
-    return tuple(sorted(views, key=lambda view: (view.revision, view.slot, view.uid)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Why replicas wait for a node: as the latest pass said, and asked of every node as it is now."""
+"""Why replicas wait for a node, or to be stopped: as of the latest pass, and asked as of now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db.models import Count, Min
 
+from orchestrator.core import withdrawal
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.placement.explanation import Explanation
 from orchestrator.core.placement.placer import Placer
@@ -39,6 +40,19 @@ def longest(most: int) -> list[Waiting]:
         Waiting(namespace=namespace, deployment=name, number=number, uid=uid, why=why, since=since)
         for namespace, name, why, number, uid, since in groups.order_by("since", "uid")[:most]
     ]
+
+
+def leaving(uid: str, *, now: datetime) -> str:
+    """Return what a withdrawn replica still waits for before it stops; empty for every other."""
+    rows = Replica.objects.filter(uid=uid, phase=ReplicaPhase.WITHDRAWN)
+    row = rows.select_related("deployment").first()
+    if row is None:
+        return ""
+    snapshot = snapshots.load(
+        row.deployment, list(row.deployment.revisions.order_by("number")), now=now
+    )
+    found = [view for view in snapshot.replicas if view.uid == uid]
+    return withdrawal.waits_for(found[0], snapshot) if found else ""
 
 
 def explanation(uid: str, *, now: datetime) -> Explanation | None:

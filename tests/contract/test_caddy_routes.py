@@ -147,6 +147,29 @@ def test_a_held_request_goes_on_when_its_time_is_up(caddy_site: CaddySite, serve
     assert time.monotonic() - began > 0.9
 
 
+def test_requests_for_who_sleeps_wait_and_are_told(caddy_site: CaddySite, servers: list[Backend]):
+    knocks: list[frozenset[str]] = []
+    caddy_site.caddy.on_knock(lambda: knocks.append(caddy_site.caddy.awaited()))
+    caddy_site.route(a_route(wakes=True, hold_seconds=20))
+    answers: list[tuple[int, str]] = []
+    waiting = [threading.Thread(target=lambda: answers.append(caddy_site.get())) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while not knocks and time.monotonic() < deadline:
+        time.sleep(0.01)
+    asleep = list(answers)
+
+    caddy_site.serve(servers[0])
+    for thread in waiting:
+        thread.join()
+
+    assert (asleep, answers) == ([], [(200, "one")] * 3)
+    assert knocks[0] == {"default/web"}
+    assert caddy_site.caddy.awaited() == frozenset()
+    assert caddy_site.get() == (200, "one")
+
+
 def test_a_service_nobody_serves_is_an_error_within_seconds(caddy_site: CaddySite):
     caddy_site.route(a_route())
 

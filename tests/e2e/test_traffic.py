@@ -6,6 +6,7 @@ Requests come at a fixed rate whatever becomes of those before, and are never re
 from __future__ import annotations
 
 import http.client
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -55,6 +56,9 @@ spec:
 """
 
 
+ONE = "namespaces/default/autoscalers/web/"
+
+
 @dataclass
 class Load:
     """Asks one address again and again, each time on a new connection, until told to stop."""
@@ -78,10 +82,10 @@ class Load:
     def _ask(self, number: int) -> None:
         due = time.monotonic() + number / PER_SECOND
         while not self.ended.wait(max(0.0, due - time.monotonic())):
-            self.seen[self._answer()] += 1
+            self.seen[self.answer()] += 1
             due += CLIENTS / PER_SECOND
 
-    def _answer(self) -> str:
+    def answer(self) -> str:
         connection = http.client.HTTPConnection(self.address, self.port, timeout=ANSWER_SECONDS)
         try:
             connection.request("GET", "/index.html", headers={"Host": "web.test"})
@@ -146,3 +150,51 @@ def test_no_request_fails_while_replicas_are_exchanged(stack: Stack):
     assert set(service) == {"200 here"}, service
     assert set(ingress) == {"200 here"}, ingress
     assert min(service.total(), ingress.total()) > 100
+
+
+def test_a_port_here_leads_to_a_replica(stack: Stack):
+    stack.run("apply", "-f", "-", "--wait", text=MANIFESTS)
+    port = free_port()
+    words = [stack.python, "manage.py", "port-forward", "service/web", f"{port}:80"]
+    with subprocess.Popen(
+        words, cwd=stack.root, env=stack.env, stdout=subprocess.PIPE, text=True
+    ) as client:
+        try:
+            assert client.stdout is not None
+            assert f"Forwarding from 127.0.0.1:{port} -> 80" in client.stdout.readline()
+            load = Load("127.0.0.1", port)
+            found = [load.answer() for _ in range(5)]
+        finally:
+            client.terminate()
+
+    assert found == ["200 here"] * 5
+
+
+SLEEPER = """
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec:
+  scaleTargetRef: {kind: Deployment, name: web}
+  minReplicas: 0
+  maxReplicas: 3
+  metrics:
+  - type: Pods
+    pods: {metric: {name: requests_in_flight}, target: {type: AverageValue, averageValue: "10"}}
+  behavior: {scaleDown: {stabilizationWindowSeconds: 0}}
+"""
+
+
+def test_who_sleeps_is_woken_by_a_request(stack: Stack):
+    stack.run("apply", "-f", "-", "--wait", text=MANIFESTS)
+    load = Load("127.0.0.1", int(stack.extra["KIJABI_HTTP_PORT"]))
+    stack.run("apply", "-f", "-", text=SLEEPER)
+
+    for _ in range(2):
+        stack.wait_for(lambda: stack.replicas() == [], 60)
+        began = time.monotonic()
+        assert load.answer() == "200 here"
+        print(f"answered {time.monotonic() - began:.2f} s after it was asked for")
+
+    words = {row["word"] for row in stack.api(f"{ONE}decisions/?changes=true")["results"]}
+    assert "RequestsWaiting" in words

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from orchestrator.models import Event, Node, Replica, Routing
 from orchestrator.operations import deployments, gateways, replicas, route_tables, services
+from orchestrator.queries import waiting
 from tests.cluster import Cluster, change, manifest
 from tests.gateways import Post, PretendedGateway
 from tests.traffic import service
@@ -270,3 +271,22 @@ def test_a_deleted_service_is_taken_away(cluster: Cluster, post: Post, gateway: 
 
     assert gateway.tables[-1].removed_services == ("default/web",)
     assert gateway.services == {}
+
+
+def test_a_withdrawn_replica_says_what_it_waits_for(
+    cluster: Cluster, post: Post, gateway: PretendedGateway
+):
+    cluster.apply(service())
+    cluster.apply(manifest(replicas=1))
+    (uid,) = uids(cluster)
+    before = waiting.leaving(uid, now=timezone.now())
+    gateway.busy = {uid}
+
+    deployments.scale("default", "web", 0, change())
+
+    after = waiting.leaving(uid, now=timezone.now())
+    assert before == ""
+    assert "the gateway on g1 is still busy with it; it stops in " in after
+    gateway.busy = set()
+    gateway.report()
+    assert waiting.leaving(uid, now=timezone.now()) == ""

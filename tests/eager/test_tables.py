@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.models import Node, RelayPort, Replica
-from orchestrator.operations import ingresses, nodes, transport
+from orchestrator.manifests.problems import ManifestInvalid
+from orchestrator.models import Event, Node, RelayPort, Replica
+from orchestrator.operations import ingresses, namespaces, nodes, transport
 from tests import traffic
 from tests.cluster import Cluster, change, manifest
 from tests.gateways import Post, PretendedGateway
@@ -181,3 +182,37 @@ def _environment() -> dict[str, str]:
     (job,) = Replica.objects.get().job_set.filter(operation="start")
     start = protocol.from_wire(protocol.StartJob, job.payload)
     return dict(start.replica.container.env)
+
+
+ROOM = (
+    "apiVersion: v1\nkind: Namespace\nmetadata: {name: shared, annotations: {kijabi.dev/open: %s}}"
+)
+
+
+def test_gateways_are_told_which_namespaces_are_open(
+    cluster: Cluster, post: Post, gateway: PretendedGateway
+):
+    cluster.apply(ROOM % '"true"')
+    opened = gateway.tables[-1].open_namespaces
+
+    assert [saved.action for saved in cluster.apply(ROOM % '"true"')] == ["unchanged"]
+    assert [saved.action for saved in cluster.apply(ROOM % '"false"')] == ["configured"]
+
+    assert (opened, gateway.tables[-1].open_namespaces) == (("shared",), ())
+    said = [event.message for event in Event.objects.filter(reason="Configured")]
+    assert said[-1] == "replicas of namespace shared may be reached directly from every namespace"
+
+
+def test_an_open_namespace_closes_with_its_end(
+    cluster: Cluster, post: Post, gateway: PretendedGateway
+):
+    cluster.apply(ROOM % '"true"')
+
+    namespaces.delete("shared", change())
+
+    assert gateway.tables[-1].open_namespaces == ()
+
+
+def test_a_namespace_is_open_or_not(cluster: Cluster):
+    with pytest.raises(ManifestInvalid, match='"maybe" is unknown; use "true" or "false"'):
+        cluster.apply(ROOM % "maybe")

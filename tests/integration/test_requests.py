@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from orchestrator.core.autoscaling.observation import NO_GATEWAY, NO_ROUTE
 from orchestrator.core.autoscaling.policy import Source
 from orchestrator.manifests.manifest import parse
-from orchestrator.models import Deployment, Node, Replica
+from orchestrator.models import Deployment, Node, Replica, Revision
 from orchestrator.operations import applying, autoscaling, measurements
 from orchestrator.queries import metrics, routed_requests
 from orchestrator.queries.metrics import Span
@@ -211,3 +211,34 @@ def test_what_is_scraped_has_them(replicas: list[Replica], now: datetime, api: A
     assert f'kijabi_service_requests_per_second{{code="2xx",{labels}}} 20.0' in text
     assert f"kijabi_service_failed_requests_per_second{{{labels}}} 1.0" in text
     assert f"kijabi_service_requests_in_flight{{{labels}}} 0.5" in text
+
+
+def test_requests_are_counted_over_a_time(replicas: list[Replica], now: datetime):
+    begin = now - timedelta(seconds=20)
+    for step, failed in enumerate((0, 5, 0, 1)):
+        report = told(step + 1, requests=seen({replicas[0].uid: 50}, failed=failed))
+        assert measurements.take(report, now=begin + timedelta(seconds=5 * step))
+
+    counted = metrics.tally({"default/web"}, begin + timedelta(seconds=5), now)
+
+    # Of four periods of 5 s those two count that began when the count did, or later.
+    assert counted == metrics.Tally(requests=100, failed=1)
+    assert metrics.tally({"default/other"}, begin, now) == metrics.Tally(requests=0, failed=0)
+    assert (
+        metrics.tally({"default/web"}, now - timedelta(hours=2), begin - timedelta(seconds=1))
+        is None
+    )
+
+
+def test_the_page_of_a_deployment_tells_the_requests_of_its_rollout(
+    replicas: list[Replica], now: datetime, plain_static_files: None
+):
+    Revision.objects.update(created_at=now - timedelta(seconds=5), completed_at=None)
+    measure(replicas, seen({row.uid: 50 for row in replicas}, failed=5), now)
+    reader = Client()
+    reader.force_login(User.objects.create_superuser("eve"))
+
+    page = " ".join(reader.get("/deployments/default/web/").content.decode().split())
+
+    assert 'Requests at the gateways so far: <b class="num">100</b> · failed: ' in page
+    assert '<b class="num">5</b>' in page

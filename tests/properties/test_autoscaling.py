@@ -20,7 +20,17 @@ from orchestrator.core.autoscaling.policy import (
     Source,
 )
 from tests.factories import NOW
-from tests.loads import a_load, a_policy, cpu, loads, recommended, resized, seen, value_of
+from tests.loads import (
+    a_load,
+    a_policy,
+    cpu,
+    loads,
+    recommended,
+    resized,
+    sample,
+    seen,
+    value_of,
+)
 
 paces = st.builds(
     PacePolicy,
@@ -120,3 +130,28 @@ def test_a_constant_load_comes_to_rest(total, begin):
     course = _course(a_policy(maximum=50), total, begin)
 
     assert len(set(course[-20:])) == 1
+
+
+@given(
+    under_way=st.lists(st.integers(0, 2), min_size=1, max_size=4),
+    per_second=st.integers(0, 30_000),
+    waiting=st.booleans(),
+    pending=st.booleans(),
+)
+def test_nobody_falls_asleep_over_a_request(under_way, per_second, waiting, pending):
+    policy = a_policy(value_of(Source.REQUESTS_PER_SECOND, 10_000), minimum=0, maximum=6)
+    replicas = tuple(
+        replace(
+            a_load(f"r{index}", pending=pending),
+            samples={
+                Source.REQUESTS_PER_SECOND: sample(per_second),
+                Source.REQUESTS_IN_FLIGHT: sample(number),
+            },
+        )
+        for index, number in enumerate(under_way)
+    )
+
+    desired = evaluate(policy, seen(replicas, waiting=waiting)).desired
+
+    is_quiet = not (waiting or pending or per_second or any(under_way))
+    assert (desired == 0) == is_quiet

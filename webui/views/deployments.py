@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from orchestrator.core.plan import DeploymentPhase
 from orchestrator.manifests import deployment as manifests
 from orchestrator.operations.announce import deployment_topic
-from orchestrator.queries import deployments, events, overview, replicas
-from orchestrator.queries.deployments import DeploymentRecord
+from orchestrator.queries import deployments, events, metrics, overview, replicas, services
+from orchestrator.queries.deployments import DeploymentRecord, RevisionRecord
+from orchestrator.queries.metrics import Tally
 from webui import presenters
 from webui.explain import next_steps
 from webui.pages import found, page, paged, show, wanted
@@ -80,6 +82,7 @@ def detail(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
         steps=next_steps(record, rows),
         events=events.select({"namespace": namespace, "deployment": name})[:10],
         picture=replicas_over_time(namespace, name, record.desired),
+        traffic=_requests_since(current, record) if current is not None else None,
     )
 
 
@@ -137,6 +140,17 @@ def settings(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
         for written in (True, False)
     }
     return _show(request, "settings", record, written=kinds[True], full=kinds[False])
+
+
+def _requests_since(current: RevisionRecord, record: DeploymentRecord) -> Tally | None:
+    """Return what gateways counted while the latest revision was rolled out; None: nobody did."""
+    now = timezone.now()
+    end = min(now, current.completed_at or now)
+    if now - current.created_at > metrics.LONGEST:
+        return None
+    leading = services.names_for(record.namespace, record.name)
+    keys = {f"{record.namespace}/{service}" for service in leading}
+    return metrics.tally(keys, current.created_at, end + metrics.LONGEST_PERIOD) if keys else None
 
 
 def _rollback_target(history: list[Any], record: DeploymentRecord) -> Any:

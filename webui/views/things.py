@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.operations.announce import deployment_topic
 from orchestrator.queries import events, jobs, replicas, waiting
 from webui import presenters
@@ -19,12 +20,14 @@ def replica(request: HttpRequest, uid: str) -> HttpResponse:
     """Show one replica: verdict, facts, its kept log, what happened to it."""
     record = found(replicas.get(uid), f'replica "{uid}" does not exist')
     source = replicas.log_source(uid)
-    explanation = waiting.explanation(uid, now=timezone.now())
+    now = timezone.now()
+    explanation = waiting.explanation(uid, now=now)
     places = explanation.nodes if explanation is not None else ()
     context = {
         "replica": record,
         "look": presenters.of_replica(record),
         "explanation": explanation,
+        "leaving": waiting.leaving(uid, now=now) if record.phase == ReplicaPhase.WITHDRAWN else "",
         # Who lacks least stands first.
         "by_nearness": sorted(places, key=lambda place: (len(place.objections), place.node)),
         "kept": source.kept if source is not None else "",

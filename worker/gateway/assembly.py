@@ -42,6 +42,7 @@ def gateway(
     discovery = Discovery(names, address_for(owner), bridge or LOOPBACK)
     ways: list[Way] = []
     counter: RequestCounter | None = None
+    http: Caddy | None = None
     if why := nftables.why_unusable():
         notes.append(
             f"no addresses, node ports or names of services here, but ingresses are served: {why}"
@@ -56,7 +57,7 @@ def gateway(
         ways.append(http)
         counter = RequestCounter(AccessLog(Path(around.access_log)), http.under_way)
     ways.append(discovery)
-    return Gateway(
+    made = Gateway(
         RouteStore(config.state_dir / "routes.sqlite3"),
         tuple(ways),
         look=lambda: here.place(
@@ -70,6 +71,9 @@ def gateway(
         notes=tuple(notes),
         counter=counter,
     )
+    if http is not None:
+        http.on_knock(made.look_again)
+    return made
 
 
 def remove(config: WorkerConfig) -> str:

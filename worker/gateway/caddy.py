@@ -80,6 +80,10 @@ class Caddy:
         """Return its process id, while it runs."""
         return self._companion.pid
 
+    def on_knock(self, call: Callable[[], None]) -> None:
+        """Have this called, from a thread of ours, when requests begin or cease to wait."""
+        self._holding.knocked = call
+
     def carry_out(self, view: View) -> None:
         """Have Caddy do what is in rotation.
 
@@ -118,6 +122,11 @@ class Caddy:
             return frozenset()
         ends = {end for end, number in self.under_way().items() if number > 0}
         return frozenset(replica for end, replica in wanted.items() if end in ends)
+
+    def awaited(self) -> frozenset[str]:
+        """Return the services whose requests wait here until somebody serves them."""
+        asleep = self._upstreams.asleep
+        return frozenset(asleep[name] for name in self._holding.waiting() if name in asleep)
 
     def under_way(self) -> dict[tuple[str, int], int]:
         """Return how many requests each end has now; nothing while Caddy does not say it."""

@@ -71,6 +71,10 @@ class Discovery:
         del view
         return frozenset()
 
+    def awaited(self) -> frozenset[str]:
+        """Return nothing: questions wait for nobody."""
+        return frozenset()
+
     def notes(self) -> tuple[str, ...]:
         """Return nothing."""
         return ()

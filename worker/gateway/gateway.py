@@ -50,6 +50,9 @@ class Way(Protocol):
     def busy(self, view: View) -> frozenset[str]:
         """Return the draining replicas that still have connections or requests."""
 
+    def awaited(self) -> frozenset[str]:
+        """Return the services (`namespace/name`) whose requests wait until somebody serves."""
+
     def notes(self) -> tuple[str, ...]:
         """Return what cannot be done here, one sentence each."""
 
@@ -119,6 +122,10 @@ class Gateway:
     def replica_changed(self, uid: str) -> None:
         """Look again: something happened to a replica of this node."""
         del uid
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Look again soon, from the gateway's own thread."""
         self._wake.set()
 
     def requests(self, seconds: float) -> MeasuredRequests | None:
@@ -162,6 +169,7 @@ class Gateway:
             ways=_names(self._ways),
             busy=tuple(ReplicaUid(uid) for uid in sorted(busy)),
             message="; ".join(dict.fromkeys(notes)),
+            waiting=tuple(sorted(frozenset[str]().union(*(way.awaited() for way in self._ways)))),
         )
         if status != self._status:
             self._status = status

@@ -28,14 +28,20 @@ class _Door:
     seconds: int
     server: asyncio.Server
     port: int
+    waiting: int = 0
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Holding:
-    """The doors by route; `ends` returns who serves a route, held or not."""
+    """The doors by route; `ends` returns who serves a route, held or not.
+
+    `knocked` is called, from a thread of ours, when somebody begins to wait where nobody did, and
+    when nobody does any more.
+    """
 
     def __init__(self, ends: Callable[[str], tuple[End, ...]]) -> None:
         self._ends = ends
+        self.knocked: Callable[[], None] = lambda: None
         self._thread: LoopThread | None = None
         self._doors: dict[str, _Door] = {}
         self._turn = 0
@@ -47,6 +53,10 @@ class Holding:
         if self._thread is not None:
             self._thread.do(self._change(routes))
         return {name: door.port for name, door in self._doors.items()}
+
+    def waiting(self) -> frozenset[str]:
+        """Return the routes whose requests wait now."""
+        return frozenset(name for name, door in dict(self._doors).items() if door.waiting)
 
     def close(self) -> None:
         """End what waits."""
@@ -74,7 +84,7 @@ class Holding:
         door = self._doors.get(name)
         try:
             if door is not None:
-                await _opened(door)
+                await self._opened(door)
             end = await self._end(name)
             if end is not None:
                 await carry(reader, writer, end)
@@ -82,6 +92,22 @@ class Holding:
             logger.debug("A held request of %s ended: %s", name, error)
         finally:
             writer.close()
+
+    async def _opened(self, door: _Door) -> None:
+        if door.opened.is_set():
+            return
+        door.waiting += 1
+        if door.waiting == 1:
+            self.knocked()
+        try:
+            async with asyncio.timeout(door.seconds):
+                await door.opened.wait()
+        except TimeoutError:
+            logger.info("A request was held for %s s and goes on", door.seconds)
+        finally:
+            door.waiting -= 1
+            if not door.waiting:
+                self.knocked()
 
     async def _end(self, name: str) -> End | None:
         """Return who serves a route now, one after the other; None when nobody comes up."""
@@ -91,11 +117,3 @@ class Holding:
                 return ends[self._turn % len(ends)]
             await asyncio.sleep(LOOK_SECONDS)
         return None
-
-
-async def _opened(door: _Door) -> None:
-    try:
-        async with asyncio.timeout(door.seconds):
-            await door.opened.wait()
-    except TimeoutError:
-        logger.info("A request was held for %s s and goes on", door.seconds)

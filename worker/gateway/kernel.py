@@ -88,6 +88,10 @@ class Kernel:
         """Return the draining replicas that connections still lead to."""
         return conntrack.busy(view.draining())
 
+    def awaited(self) -> frozenset[str]:
+        """Return nothing: connections are refused where nobody serves."""
+        return frozenset()
+
     def notes(self) -> tuple[str, ...]:
         """Return what cannot be done here, one sentence each."""
         notes = [self._wall] if self._wall else []

@@ -7,7 +7,7 @@ without a change of its configuration, which would close its clients' idle conne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from worker.gateway.live import LOOPBACK, LiveService, Target
 from worker.gateway.rotation import View
@@ -54,10 +54,15 @@ def end_of(dialled: str) -> tuple[str, int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstreams:
-    """Who serves each route now, and for how long the requests of some are held before that."""
+    """Who serves each route now, and for how long the requests of some are held before that.
+
+    `asleep` are the held routes that nobody serves until the control plane hears of a request, with
+    their services (`namespace/name`).
+    """
 
     targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
+    asleep: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, view: View) -> Upstreams:
@@ -67,17 +72,23 @@ class Upstreams:
             for ingress in view.ingresses.values()
             for route in ingress.routes
         ]
-        return cls(
-            targets={name: _targets(view, ingress, route) for name, ingress, route in pairs},
-            held={name: route.hold_seconds for name, _, route in pairs if route.held},
-        )
+        targets = {name: _targets(view, ingress, route) for name, ingress, route in pairs}
+        asleep = {
+            name: f"{ingress.namespace}/{route.service}"
+            for name, ingress, route in pairs
+            if route.wakes and targets[name] == (NOBODY,)
+        }
+        held = {
+            name: route.hold_seconds for name, _, route in pairs if route.held or name in asleep
+        }
+        return cls(targets=targets, held=held, asleep=asleep)
 
     def through(self, doors: Mapping[str, int]) -> Upstreams:
         """Return the same with held routes leading to their doors, ports of the loopback."""
         waiting = {
             name: (Target(replica="", address=LOOPBACK, port=port),) for name, port in doors.items()
         }
-        return Upstreams(targets={**self.targets, **waiting}, held=self.held)
+        return replace(self, targets={**self.targets, **waiting})
 
     def ends(self, name: str) -> tuple[tuple[str, int], ...]:
         """Return where those who serve a route are dialled."""

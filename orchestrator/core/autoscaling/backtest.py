@@ -76,6 +76,8 @@ def replay(
                 recommendations=tuple(_lately(recommendations, moment.at)),
                 resizes=tuple(one for one in resizes if one.at > moment.at - _MEMORY),
                 silent=silent,
+                asleep=current == 0,
+                waiting=any(n for s, n in moment.total.items() if not s.is_resource),
             ),
         )
         if decision.proposed is not None:

@@ -37,6 +37,10 @@ class Word(StrEnum):
     TOO_MANY = "TooManyReplicas"
     TOO_FEW = "TooFewReplicas"
     ROLLING_OUT = "FrozenByRollout"
+    STILL_BUSY = "RequestsUnderWay"
+    ASLEEP = "Asleep"
+    WOKEN = "RequestsWaiting"
+    UNWATCHED = "NobodyWatches"
     DISABLED = "ScalingDisabled"
     NO_METRICS = "FailedGetMetric"
     NO_TARGET = "FailedGetScale"
@@ -93,7 +97,8 @@ class Decision:
 
     The number goes through four steps, each a field: `proposed` by the metrics (None: they were
     not asked, or said nothing), `stabilised` by the windows, `paced` by policies and bounds, and
-    `desired`, what becomes of it. `held_by` are the rules that changed it on this way.
+    `desired`, what becomes of it. `held_by` are the rules that changed it on this way. `note` says
+    what the word alone does not.
     """
 
     now: datetime
@@ -107,6 +112,7 @@ class Decision:
     stabilised: int | None = None
     paced: int | None = None
     held_by: tuple[Word, ...] = ()
+    note: str = ""
 
     @property
     def changes(self) -> bool:

@@ -1,11 +1,15 @@
 """One evaluation of an autoscaler: Kubernetes' order of questions, answered by the files below.
 
-Invariants: the result lies within the bounds, except that 0 replicas stay 0; more load never
-gives fewer replicas; the same observation gives the same decision.
+Invariants: the result lies within the bounds, except that 0 replicas stay 0 where somebody wants
+none; more load never gives fewer replicas; the same observation gives the same decision.
+
+Beyond Kubernetes: with a minimum of 0 there is no replica while no request comes, whatever other
+metrics say, and one as soon as a request waits. The last one stays while any request is under way.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from orchestrator.core.autoscaling import pace
@@ -20,18 +24,54 @@ def evaluate(policy: Policy, observation: Observation) -> Decision:
     bounds = bounds_at(policy, observation.now)
     current = observation.current
     if current == 0:
-        return _decided(observation, bounds, desired=0, word=Word.DISABLED)
+        return _from_zero(observation, bounds)
     if current > bounds.maximum:
         return _decided(observation, bounds, desired=bounds.maximum, word=Word.ABOVE_MAXIMUM)
     if current < bounds.minimum:
         return _decided(observation, bounds, desired=bounds.minimum, word=Word.BELOW_MINIMUM)
     verdicts = tuple(propose(policy, metric, observation) for metric in policy.metrics)
-    leader = _leader(verdicts, current)
+    leader = _sleepy(verdicts, observation) if bounds.minimum == 0 else None
+    if leader is None:
+        leader = _leader(verdicts, current)
     if leader is None:
         return _decided(
             observation, bounds, desired=current, word=Word.NO_METRICS, verdicts=verdicts
         )
     return _followed(policy, observation, bounds, verdicts, leader)
+
+
+def _from_zero(observation: Observation, bounds: Bounds) -> Decision:
+    """Return whether somebody is to serve again where there is no replica."""
+    if not observation.asleep:
+        return _decided(observation, bounds, desired=0, word=Word.DISABLED)
+    if bounds.minimum > 0:
+        return _decided(observation, bounds, desired=bounds.minimum, word=Word.BELOW_MINIMUM)
+    if observation.waiting or observation.unwatched:
+        word = Word.WOKEN if observation.waiting else Word.UNWATCHED
+        woken = _decided(observation, bounds, desired=1, word=word)
+        # What was called for counts within the windows, so it does not fall asleep at once.
+        return replace(woken, proposed=1, note=observation.unwatched)
+    return _decided(observation, bounds, desired=0, word=Word.ASLEEP)
+
+
+def _sleepy(verdicts: tuple[Verdict, ...], observation: Observation) -> Verdict | None:
+    """Return a metric of requests that calls for no replica; None while there are requests."""
+    if not _is_idle(observation):
+        return None
+    of_requests = (one for one in verdicts if not one.metric.source.is_resource)
+    found = next((one for one in of_requests if one.proposal is not None), None)
+    return replace(found, proposal=0) if found is not None else None
+
+
+def _is_idle(observation: Observation) -> bool:
+    """Tell whether it is known of every replica that it has no request."""
+    if observation.waiting or not observation.replicas:
+        return False
+    for replica in observation.replicas:
+        known = [s.value for source, s in replica.samples.items() if not source.is_resource]
+        if replica.pending or not known or any(known):
+            return False
+    return True
 
 
 def bounds_at(policy: Policy, now: datetime) -> Bounds:
@@ -93,6 +133,9 @@ def _followed(
     """Take the proposal through windows, pace, bounds, and the rollout's freeze."""
     current, proposed = observation.current, leader.proposal or 0
     held: list[Word] = []
+    if proposed == 0 and bounds.minimum == 0 and not _is_idle(observation):
+        proposed = 1
+        held.append(Word.STILL_BUSY)
     stabilised = pace.stabilise(policy, observation, proposed)
     if stabilised != proposed:
         held.append(Word.UP_STABILISED if proposed >= current else Word.DOWN_STABILISED)

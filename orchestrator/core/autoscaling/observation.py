@@ -66,6 +66,9 @@ class Observation:
     `current` is how many replicas are wanted now. `recommendations` and `resizes` are those of
     the longest window and period at least. `silent` has a sentence for each source that nobody
     reports at all.
+
+    One that is `asleep` has no replica because of an earlier decision, not because somebody wants
+    none. `waiting` tells that requests wait for it at a gateway, `unwatched` why none could.
     """
 
     now: datetime
@@ -75,3 +78,6 @@ class Observation:
     recommendations: tuple[Recommendation, ...] = ()
     resizes: tuple[Resize, ...] = ()
     silent: Mapping[Source, str] = field(default_factory=dict)
+    asleep: bool = False
+    waiting: bool = False
+    unwatched: str = ""

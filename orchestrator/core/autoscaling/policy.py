@@ -130,8 +130,20 @@ class Policy:
     schedule: tuple[Window, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse bounds that nothing fits, and a policy that measures nothing."""
-        if not 1 <= self.minimum <= self.maximum <= MAX_REPLICAS:
-            raise ValueError(f"bounds must be 1 ≤ minimum ≤ maximum ≤ {MAX_REPLICAS}")
+        """Refuse bounds that nothing fits, and a policy that measures nothing.
+
+        Only one that looks at requests may come down to 0: nothing else tells when to come back.
+        """
+        if not 0 <= self.minimum <= self.maximum <= MAX_REPLICAS or not self.maximum:
+            raise ValueError(
+                f"bounds must be 0 ≤ minimum ≤ maximum ≤ {MAX_REPLICAS}, and maximum above 0"
+            )
         if not self.metrics:
             raise ValueError("at least one metric is needed")
+        if self.may_sleep and all(metric.source.is_resource for metric in self.metrics):
+            raise ValueError("a minimum of 0 needs a metric of requests")
+
+    @property
+    def may_sleep(self) -> bool:
+        """Tell whether there may be no replica at all, always or in some window."""
+        return self.minimum == 0 or any(window.minimum == 0 for window in self.schedule)

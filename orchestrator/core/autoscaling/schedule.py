@@ -127,8 +127,8 @@ def _check_zone(name: str) -> None:
 def _check_bounds(least: int | None, most: int | None) -> None:
     if least is None and most is None:
         raise ValueError("changes neither min nor max")
-    if not 1 <= (least or 1) <= (most or MAX_REPLICAS) <= MAX_REPLICAS or most == 0 or least == 0:
-        raise ValueError(f"has bounds nothing fits: 1 ≤ min ≤ max ≤ {MAX_REPLICAS}")
+    if not (least or 0) <= (most or MAX_REPLICAS) <= MAX_REPLICAS or most == 0:
+        raise ValueError(f"has bounds nothing fits: 0 ≤ min ≤ max ≤ {MAX_REPLICAS}, max above 0")
 
 
 def _values(word: str, name: str, least: int, most: int, names: dict[str, int]) -> frozenset[int]:

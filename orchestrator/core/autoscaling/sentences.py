@@ -22,11 +22,15 @@ _HELD = {
     Word.TOO_MANY: "more than the maximum",
     Word.TOO_FEW: "less than the minimum",
     Word.ROLLING_OUT: "a rollout is under way, and nothing is scaled down meanwhile",
+    Word.STILL_BUSY: "requests are under way or wait, or nobody knows, so the last replica stays",
 }
 
-_UNWATCHED = {
+_PLAIN = {
     Word.NO_TARGET: "there is no such deployment",
     Word.DISABLED: "nothing is done while 0 replicas are asked for",
+    Word.ASLEEP: "asleep: no replica runs until a request comes by an Ingress",
+    Word.WOKEN: "from 0 to 1 replica: requests wait for it at a gateway",
+    Word.UNWATCHED: "from 0 to 1 replica: nobody would notice a request",
 }
 
 
@@ -88,9 +92,9 @@ def message(decision: Decision) -> str:
 
 def _headline(decision: Decision) -> str:
     current, desired, bounds = decision.current, decision.desired, decision.bounds
+    if decision.word in _PLAIN:
+        return "; ".join(filter(None, [_PLAIN[decision.word], decision.note]))
     match decision.word:
-        case Word.NO_TARGET | Word.DISABLED:
-            return _UNWATCHED[decision.word]
         case Word.ABOVE_MAXIMUM:
             return f"from {current} to {desired} replicas: the maximum is {bounds.maximum}"
         case Word.BELOW_MINIMUM:

@@ -22,7 +22,12 @@ OPEN = {"schema", "docs", "node-join"}
 WORDS = {"namespace": "nowhere", "name": "none", "uid": "none", "pk": "1"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Views that are no classes, and what they take.
-PLAIN = {"replica-logs": {"GET"}, "replica-exec": {"POST"}}
+PLAIN = {
+    "replica-logs": {"GET"},
+    "replica-exec": {"POST"},
+    "replica-forward": {"POST"},
+    "replica-forward-send": {"POST"},
+}
 ADDRESSES: dict[str, URLPattern] = {
     pattern.name: pattern for pattern in urls.urlpatterns if pattern.name not in {None, *OPEN}
 }

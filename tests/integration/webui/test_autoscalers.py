@@ -139,3 +139,17 @@ def test_nothing_measured_is_said(operator: Client, cluster: Cluster):
     cluster.apply(manifest(name="idle", replicas=0))
 
     assert "Nothing was measured" in operator.get("/deployments/default/idle/use/").content.decode()
+
+
+def test_the_form_lets_it_sleep_while_no_request_comes(operator: Client):
+    sleepy = FIELDS | {"minimum": "0", "cpu": "", "requests": "50"}
+
+    refused = post(operator, f"{HERE}save/", **FIELDS | {"minimum": "0"})
+    post(operator, f"{HERE}save/", **sleepy)
+
+    assert "nothing tells when to come back" in refused.content.decode()
+    row = Autoscaler.objects.get()
+    [metric] = row.manifest["spec"]["metrics"]
+    assert metric["pods"]["metric"] == {"name": "requests_per_second"}
+    assert (row.may_sleep, metric["pods"]["target"]["averageValue"]) == (True, "50")
+    assert 'value="50"' in operator.get(HERE).content.decode()

@@ -133,8 +133,8 @@ FIRST = "spec.metrics[0]"
         ),
         pytest.param(
             BARE + "  minReplicas: 0\n",
-            "document 1, line 7: spec.minReplicas: is 0; scaling to zero is not supported yet, "
-            "so write 1 or more",
+            "document 1, line 7: spec.minReplicas: is 0, but nothing tells when to come back; "
+            "add a metric of requests_per_second or requests_in_flight, or write 1",
             id="scale-to-zero",
         ),
         pytest.param(

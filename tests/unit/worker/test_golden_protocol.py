@@ -22,6 +22,7 @@ KINDS = {
     "retry-job": protocol.RetryJob,
     "log-request": protocol.LogRequest,
     "command-request": protocol.CommandRequest,
+    "forward-request": protocol.ForwardRequest,
     "report": protocol.NodeReport,
     "metrics": measured.MetricsReport,
     "report-routing": protocol.NodeReport,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.core.autoscaling.decision import Word
@@ -153,3 +155,91 @@ def test_a_decision_says_its_arithmetic():
 )
 def test_a_decision_says_why_nothing_more_happens(observation, policy, told):
     assert message(evaluate(policy, observation)) == told
+
+
+def a_request_load(*busy, per_second=0, pending=False):
+    """Return replicas with so many requests under way each, and so many a second."""
+    return tuple(
+        replace(
+            a_load(f"r{i}", pending=pending),
+            samples={
+                Source.CPU: sample(30),
+                Source.REQUESTS_PER_SECOND: sample(per_second),
+                Source.REQUESTS_IN_FLIGHT: sample(under_way),
+            },
+        )
+        for i, under_way in enumerate(busy)
+    )
+
+
+SLEEPY = a_policy(RPS, minimum=0, maximum=4)
+
+
+@pytest.mark.parametrize(
+    ("observation", "policy", "desired", "word"),
+    [
+        pytest.param(seen(a_request_load(0, 0)), SLEEPY, 0, Word.SCALED_DOWN, id="no-request"),
+        pytest.param(
+            seen(a_request_load(0)),
+            a_policy(cpu(10), RPS, minimum=0),
+            0,
+            Word.SCALED_DOWN,
+            id="other-metrics-keep-nobody-awake",
+        ),
+        pytest.param(
+            seen(a_request_load(0), recommendations=recommended((9, 1))),
+            replace(SLEEPY, down=DEFAULT_DOWN),
+            1,
+            Word.DOWN_STABILISED,
+            id="the-window-holds-the-last",
+        ),
+        pytest.param(seen(a_request_load(1000)), SLEEPY, 1, Word.STILL_BUSY, id="one-under-way"),
+        pytest.param(
+            seen(a_request_load(0), waiting=True), SLEEPY, 1, Word.STILL_BUSY, id="one-waits"
+        ),
+        pytest.param(
+            seen(a_request_load(0, pending=True)), SLEEPY, 1, Word.NO_METRICS, id="it-still-starts"
+        ),
+        pytest.param(seen(a_request_load(0, 100)), SLEEPY, 1, Word.SCALED_DOWN, id="down-to-one"),
+        pytest.param(seen((), current=0), SLEEPY, 0, Word.DISABLED, id="switched-off"),
+        pytest.param(
+            seen((), current=0, waiting=True), SLEEPY, 0, Word.DISABLED, id="off-whoever-waits"
+        ),
+        pytest.param(seen((), current=0, asleep=True), SLEEPY, 0, Word.ASLEEP, id="asleep"),
+        pytest.param(
+            seen((), current=0, asleep=True, waiting=True), SLEEPY, 1, Word.WOKEN, id="woken"
+        ),
+        pytest.param(
+            seen((), current=0, asleep=True, unwatched="there is no gateway"),
+            SLEEPY,
+            1,
+            Word.UNWATCHED,
+            id="nobody-would-notice",
+        ),
+        pytest.param(
+            seen((), current=0, asleep=True),
+            a_policy(RPS, minimum=2),
+            2,
+            Word.BELOW_MINIMUM,
+            id="the-bounds-have-changed",
+        ),
+    ],
+)
+def test_no_replica_runs_while_no_request_comes(observation, policy, desired, word):
+    decision = evaluate(policy, observation)
+
+    assert (decision.desired, decision.word) == (desired, word)
+    assert message(decision)
+
+
+def test_who_is_woken_is_called_for():
+    """So that the window for scaling down begins with the first request."""
+    assert evaluate(SLEEPY, seen((), current=0, asleep=True, waiting=True)).proposed == 1
+
+
+def test_it_says_why_nobody_may_sleep():
+    woken = evaluate(SLEEPY, seen((), current=0, asleep=True, unwatched="there is no gateway"))
+
+    assert message(woken) == (
+        "from 0 to 1 replica: nobody would notice a request; there is no gateway"
+    )

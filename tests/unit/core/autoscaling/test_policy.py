@@ -31,8 +31,10 @@ FREE = PacePolicy(kind=PolicyKind.PODS, value=1, period_seconds=15)
             "has no utilisation",
             id="a-share-of-what-nobody-requests",
         ),
-        pytest.param(lambda: Policy(minimum=0, maximum=1, metrics=(cpu(),)), "1 ≤", id="zero"),
-        pytest.param(lambda: Policy(minimum=3, maximum=2, metrics=(cpu(),)), "1 ≤", id="crossed"),
+        pytest.param(
+            lambda: Policy(minimum=0, maximum=1, metrics=(cpu(),)), "of requests", id="zero"
+        ),
+        pytest.param(lambda: Policy(minimum=3, maximum=2, metrics=(cpu(),)), "0 ≤", id="crossed"),
         pytest.param(lambda: Policy(maximum=2, metrics=()), "one metric", id="nothing-measured"),
         pytest.param(
             lambda: PacePolicy(kind=PolicyKind.PODS, value=0, period_seconds=15),

@@ -36,6 +36,9 @@ class Recorder:
     def check(self) -> bool:
         return True
 
+    def awaited(self) -> frozenset[str]:
+        return frozenset()
+
     def busy(self, view: View) -> frozenset[str]:
         del view
         return self.occupied
