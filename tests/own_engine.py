@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import docker
-import docker.errors
+from docker.errors import DockerException
+from requests import RequestException
 
 from tests import docker_engine
 from tests.network import Machine
+from worker.runtimes import docker_client
 
 
 @dataclass
@@ -57,9 +58,8 @@ class OwnEngine:
 
     def containers(self) -> list[tuple[str, str]]:
         """Return name and state of everything it has."""
-        client = docker.APIClient(self.url)
-        rows = client.containers(all=True)
-        client.close()
+        with closing(docker_client.client(self.url, timeout=60)) as client:
+            rows = client.containers(all=True)
         return sorted((row["Names"][0].lstrip("/"), row["State"]) for row in rows)
 
     def kill(self) -> None:
@@ -85,18 +85,16 @@ class OwnEngine:
 
     def close(self) -> None:
         """Remove what it runs, and stop it."""
-        client = docker.APIClient(self.url)
-        for row in client.containers(all=True):
-            client.remove_container(row["Id"], force=True)
-        client.close()
+        with closing(docker_client.client(self.url, timeout=60)) as client:
+            for row in client.containers(all=True):
+                client.remove_container(row["Id"], force=True)
         self.stop()
         self.log.close()
 
     def _answers(self) -> bool:
         # It listens before it is ready, and closes what connects meanwhile.
-        try:
-            client = docker.APIClient(self.url, version="auto", timeout=5)
-        except docker.errors.DockerException:
-            return False
-        with closing(client):
-            return bool(client.ping())
+        with closing(docker_client.client(self.url, timeout=5)) as client:
+            try:
+                return bool(client.ping())
+            except (DockerException, RequestException):
+                return False
