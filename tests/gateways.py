@@ -85,21 +85,21 @@ class Post:
     """Stands in for the broker where tables are published; `held` keeps them until `deliver`."""
 
     def __init__(self, *gateways: PretendedGateway) -> None:
-        self.gateways = {protocol.node_queue(gateway.name): gateway for gateway in gateways}
+        self.gateways = {gateway.name: gateway for gateway in gateways}
         self.held = False
         self.waiting: list[tuple[str, dict[str, Any]]] = []
 
-    def publish(self, task: str, queue: str, arguments: dict[str, Any]) -> bool:
-        """Take one message."""
+    def publish(self, task: str, letters: dict[str, dict[str, Any]]) -> int:
+        """Take the messages for some nodes."""
         assert task == routes.ROUTE_TASK
-        self.waiting.append((queue, arguments["table"]))
+        self.waiting += [(node, arguments["table"]) for node, arguments in letters.items()]
         if not self.held:
             self.deliver()
-        return True
+        return len(letters)
 
     def deliver(self) -> None:
         """Hand out everything that waits."""
         waiting, self.waiting = self.waiting, []
-        for queue, table in waiting:
-            if queue in self.gateways:
-                self.gateways[queue].take(table)
+        for node, table in waiting:
+            if node in self.gateways:
+                self.gateways[node].take(table)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import NewType, TypeVar
 
 VERSION = 1
@@ -30,6 +30,9 @@ class NewerVersion(MalformedMessage):
 
 
 Message = TypeVar("Message")
+# Makes a value of a field of what stands on the wire; the text says which field, for complaints.
+Reader = Callable[[object, str], object]
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def to_wire(message: object) -> dict[str, object]:
@@ -37,10 +40,10 @@ def to_wire(message: object) -> dict[str, object]:
     if not dataclasses.is_dataclass(message) or isinstance(message, type):
         raise TypeError(f"{message!r} is not a protocol message")
     wire: dict[str, object] = {}
-    for one in dataclasses.fields(message):
-        value = getattr(message, one.name)
-        if one.name == "version" or value != one.default:
-            wire[one.name] = _plain(value)
+    for name, default in _defaults(type(message)):
+        value = getattr(message, name)
+        if value != default:
+            wire[name] = value if type(value) in _PLAIN else _plain(value)
     return wire
 
 
@@ -53,18 +56,17 @@ def from_wire(kind: type[Message], wire: object) -> Message:
     """
     if not isinstance(wire, Mapping):
         raise MalformedMessage(f"{kind.__name__}: expected an object, got {type(wire).__name__}")
+    readers = _readers(typing.cast(typing.Hashable, kind))
     version = wire.get("version", VERSION)
-    if "version" in _hints(typing.cast(typing.Hashable, kind)) and (
-        not isinstance(version, int) or version > VERSION
-    ):
+    if (not isinstance(version, int) or version > VERSION) and "version" in readers:
         raise NewerVersion(
             f"{kind.__name__}: it speaks protocol version {version!r}, and this release "
             f"understands no more than {VERSION}; upgrade this side first"
         )
     values: dict[str, object] = {}
-    for name, hint in _hints(typing.cast(typing.Hashable, kind)).items():
+    for name, (read, path) in readers.items():
         if name in wire:
-            values[name] = _typed(hint, wire[name], f"{kind.__name__}.{name}")
+            values[name] = read(wire[name], path)
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:
@@ -72,64 +74,98 @@ def from_wire(kind: type[Message], wire: object) -> Message:
 
 
 def _plain(value: object) -> object:
-    if dataclasses.is_dataclass(value):
-        return to_wire(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, StrEnum):
         return value.value
-    return value
+    return to_wire(value) if dataclasses.is_dataclass(value) else value
 
 
 @cache
-def _hints(kind: typing.Hashable) -> dict[str, object]:
-    return typing.get_type_hints(kind)
-
-
-def _typed(hint: object, value: object, path: str) -> object:
-    """Return `value` as the type the hint names; the hints used here are a small closed set."""
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        inner = next(arg for arg in typing.get_args(hint) if arg is not type(None))
-        return _typed(inner, value, path)
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise MalformedMessage(f"{path}: expected an object, got {type(value).__name__}")
-        return value
-    if origin is tuple:
-        return _typed_tuple(typing.get_args(hint), value, path)
-    if isinstance(hint, NewType):
-        hint = hint.__supertype__
-    return _typed_scalar(hint, value, path)
-
-
-def _typed_tuple(arguments: tuple[object, ...], value: object, path: str) -> object:
-    if not isinstance(value, list | tuple):
-        raise MalformedMessage(f"{path}: expected a list")
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        return tuple(_typed(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-    if len(value) != len(arguments):
-        raise MalformedMessage(f"{path}: expected {len(arguments)} items, got {len(value)}")
+def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
+    """Return the fields of a message with what they need not say; the version is always said."""
     return tuple(
-        _typed(hint, item, f"{path}[{i}]")
-        for i, (hint, item) in enumerate(zip(arguments, value, strict=True))
+        (one.name, dataclasses.MISSING if one.name == "version" else one.default)
+        for one in dataclasses.fields(kind)
     )
 
 
-def _typed_scalar(hint: object, value: object, path: str) -> object:
+@cache
+def _readers(kind: typing.Hashable) -> dict[str, tuple[Reader, str]]:
+    """Return what reads each field of a message, and how a complaint names the field."""
+    name = getattr(kind, "__name__", "")
+    hints = typing.get_type_hints(kind)
+    return {field: (_reader(hint), f"{name}.{field}") for field, hint in hints.items()}
+
+
+@cache
+def _reader(hint: typing.Hashable) -> Reader:
+    """Return what reads a value of the type; those that are used here are a small closed set."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        inner = next(arg for arg in arguments if arg is not type(None))
+        return partial(_maybe, _reader(inner))
+    if origin is dict:
+        return _object
+    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return partial(_many, _reader(arguments[0]))
+    if origin is tuple:
+        return partial(_some, tuple(_reader(arg) for arg in arguments))
+    if isinstance(hint, NewType):
+        return _reader(hint.__supertype__)
     if not isinstance(hint, type):
-        raise TypeError(f"{path}: the protocol cannot carry {hint!r}")
+        raise TypeError(f"the protocol cannot carry {hint!r}")
     if dataclasses.is_dataclass(hint):
-        return from_wire(hint, value)
-    if issubclass(hint, StrEnum):
-        try:
-            return hint(str(value))
-        except ValueError:
-            raise MalformedMessage(f"{path}: {value!r} is not one of {list(hint)}") from None
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return partial(_message, hint)
+    return partial(_word if issubclass(hint, StrEnum) else _scalar, hint)
+
+
+def _maybe(read: Reader, value: object, path: str) -> object:
+    return None if value is None else read(value, path)
+
+
+def _object(value: object, path: str) -> object:
+    if not isinstance(value, dict):
+        raise MalformedMessage(f"{path}: expected an object, got {type(value).__name__}")
+    return value
+
+
+def _many(read: Reader, value: object, path: str) -> object:
+    if not isinstance(value, list | tuple):
+        raise MalformedMessage(f"{path}: expected a list")
+    try:
+        return tuple([read(item, path) for item in value])
+    except MalformedMessage:
+        # Again, with the place in the list, which nobody needs to know of what is well.
+        return tuple(read(item, f"{path}[{i}]") for i, item in enumerate(value))
+
+
+def _some(readers: Sequence[Reader], value: object, path: str) -> object:
+    if not isinstance(value, list | tuple):
+        raise MalformedMessage(f"{path}: expected a list")
+    if len(value) != len(readers):
+        raise MalformedMessage(f"{path}: expected {len(readers)} items, got {len(value)}")
+    pairs = enumerate(zip(readers, value, strict=True))
+    return tuple(read(item, f"{path}[{i}]") for i, (read, item) in pairs)
+
+
+def _message(kind: type, value: object, path: str) -> object:
+    del path
+    return from_wire(kind, value)
+
+
+def _word(kind: type[StrEnum], value: object, path: str) -> object:
+    try:
+        return kind(str(value))
+    except ValueError:
+        raise MalformedMessage(f"{path}: {value!r} is not one of {list(kind)}") from None
+
+
+def _scalar(kind: type, value: object, path: str) -> object:
+    if type(value) is kind:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise MalformedMessage(f"{path}: expected {hint.__name__}, got {type(value).__name__}")
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise MalformedMessage(f"{path}: expected {kind.__name__}, got {type(value).__name__}")
     return value

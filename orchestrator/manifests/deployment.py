@@ -254,6 +254,8 @@ def in_order(value: Any, kind: Kind = DEPLOYMENT) -> Any:
 
 def diff_lines(before: Json | None, after: Json | None, kind: Kind = DEPLOYMENT) -> str:
     """Return the unified diff between two manifests as YAML; empty when they are equal."""
+    if before == after:
+        return ""
     old = to_yaml(in_order(before, kind)).splitlines() if before else []
     new = to_yaml(in_order(after, kind)).splitlines() if after else []
     return "\n".join(difflib.unified_diff(old, new, "before", "after", lineterm="", n=3))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
@@ -41,18 +42,18 @@ def apply(manifests: Sequence[Manifest], change: Change, *, dry_run: bool = Fals
         NamespaceNotFound: a document names a namespace that neither exists nor comes with it.
         DeploymentBusy: a deployment is being deleted.
     """
-    return _all_or_nothing(_namespaces_first(manifests), _save, change, dry_run=dry_run)
+    return _all_or_nothing(_namespaces_first(manifests), _save_all, change, dry_run=dry_run)
 
 
 def delete(manifests: Sequence[Manifest], change: Change, *, dry_run: bool = False) -> list[Saved]:
     """Delete every object the manifests name, in one transaction; namespaces last."""
     ordered = _namespaces_first(manifests)[::-1]
-    return _all_or_nothing(ordered, _delete, change, dry_run=dry_run)
+    return _all_or_nothing(ordered, _delete_all, change, dry_run=dry_run)
 
 
 def _all_or_nothing(
     ordered: Sequence[tuple[int, Manifest]],
-    make: Callable[[Manifest, Change], Saved],
+    make: Callable[[Sequence[Manifest], Change], Iterator[Saved]],
     change: Change,
     *,
     dry_run: bool,
@@ -61,8 +62,9 @@ def _all_or_nothing(
     try:
         with transaction.atomic():
             _lock_deployments([manifest for _, manifest in ordered])
-            for index, manifest in ordered:
-                saved[index] = make(manifest, change)
+            made = make([manifest for _, manifest in ordered], change)
+            for (index, _), done in zip(ordered, made, strict=True):
+                saved[index] = done
             if dry_run:
                 raise _DryRun  # noqa: TRY301, the way out of the transaction
     except _DryRun:
@@ -96,12 +98,25 @@ def _lock_deployments(manifests: Sequence[Manifest]) -> None:
         rows.filter(namespace_id=namespace, name=name).first()
 
 
+def _save_all(manifests: Sequence[Manifest], change: Change) -> Iterator[Saved]:
+    """Save manifests in their order, what is stored as it is in one go for each kind."""
+    for kind, some in groupby(manifests, key=lambda manifest: manifest.kind):
+        if kind in _STORES:
+            yield from _STORES[kind].apply(list(some), change)
+        else:
+            for manifest in some:
+                yield _save(manifest, change)
+
+
+def _delete_all(manifests: Sequence[Manifest], change: Change) -> Iterator[Saved]:
+    for manifest in manifests:
+        yield _delete(manifest, change)
+
+
 def _save(manifest: Manifest, change: Change) -> Saved:
     if manifest.kind == "Namespace":
         action = namespaces.declare(manifest, change)
         return Saved(kind="Namespace", namespace="", name=manifest.name, action=action)
-    if manifest.kind in _STORES:
-        return _STORES[manifest.kind].apply(manifest, change)
     if manifest.kind == "HorizontalPodAutoscaler":
         return autoscalers.save_manifest(manifest, change)
     return deployments.save_manifest(manifest, change)

@@ -6,7 +6,7 @@ in any order. What changed leaves an event, and the deployments concerned are ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -83,7 +83,7 @@ def ingest(report: protocol.NodeReport, *, now: datetime) -> Ingested:
             inventory.compare(node, report, known, now=now)
         draining.finish(node, now=now)
         Event.objects.bulk_create(written)
-        _owe_a_pass(result.deployments, written)
+        _owe_passes(result.deployments, known, written)
         if result.freed:
             waiting.wake()
         routing.refresh(result.deployments | result.moved, now=now)
@@ -105,10 +105,14 @@ def _about_itself(report: protocol.NodeReport, known: dict[str, Replica]) -> pro
 def _locked_rows(statuses: Iterable[protocol.ReplicaStatus]) -> dict[str, Replica]:
     """Lock deployments before replicas, as a pass does, so that the two never deadlock."""
     uids = [status.uid for status in statuses]
-    concerned = Deployment.objects.filter(replica_set__uid__in=uids).values("pk")
-    list(Deployment.objects.select_for_update(no_key=True).filter(pk__in=concerned).order_by("pk"))
+    if not uids:
+        return {}
+    concerned = Deployment.objects.filter(replica_set__uid__in=uids).order_by().values("pk")
+    locks = Deployment.objects.select_for_update(no_key=True).filter(pk__in=concerned)
+    list(locks.order_by("pk").values_list("pk"))
     rows = Replica.objects.select_for_update(of=("self",), no_key=True).filter(uid__in=uids)
-    return {row.uid: row for row in rows.select_related("deployment", "revision").order_by("pk")}
+    rows = rows.select_related("deployment", "revision").order_by("pk")
+    return {row.uid: row for row in rows.defer("deployment__manifest", "revision__template")}
 
 
 def _take(
@@ -202,10 +206,14 @@ def _instant(seconds: float | None) -> datetime | None:
         return None
 
 
-def _owe_a_pass(deployment_ids: set[int], written: list[Event]) -> None:
+def _owe_passes(
+    deployments: set[int], known: Mapping[str, Replica], written: Sequence[Event]
+) -> None:
     """Note in this transaction that each deployment needs a pass, and because of which event."""
     latest = {(event.namespace, event.deployment): event for event in written}
-    for row in Deployment.objects.filter(pk__in=deployment_ids):
+    concerned = {row.deployment_id: row.deployment for row in known.values()}
+    for pk in sorted(deployments):
+        row = concerned[pk]
         event = latest.get((row.namespace_id, row.name))
-        Deployment.objects.filter(pk=row.pk).update(settled=False, cause=event)
+        Deployment.objects.filter(pk=pk).update(settled=False, cause=event)
         announce.changed(announce.deployment_topic(row.namespace_id, row.name))

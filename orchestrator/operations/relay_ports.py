@@ -15,9 +15,11 @@ from django.conf import settings
 
 from orchestrator.core.rotation import Candidate
 from orchestrator.models import RelayPort
+from orchestrator.operations import many_rows
 
 _Key = tuple[str, str, int]
-
+# To name more replicas than so many takes longer than to read the ports of all.
+_FEW = 500
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,8 @@ class RelayPorts:
     def __init__(self, uids: Iterable[str], *, needed: bool) -> None:
         self._uids = set(uids)
         self._needed = needed
-        self._made: list[RelayPort] = []
+        self._range = settings.RELAY_PORTS
+        self._made: list[tuple[str, int, str, str, int]] = []
         self._taken: dict[str, set[int]] = {}
 
     def __call__(self, candidate: Candidate, port: int, protocol: str) -> int | None:
@@ -44,33 +47,29 @@ class RelayPorts:
             if number is None:
                 return None
             self._known[key] = number
-            self._made.append(
-                RelayPort(
-                    node=str(candidate.node),
-                    number=number,
-                    protocol=protocol,
-                    replica_uid=candidate.uid,
-                    port=port,
-                )
-            )
+            self._made.append((str(candidate.node), number, *key))
         return self._known[key]
 
     def save(self) -> None:
         """Save what was given."""
-        RelayPort.objects.bulk_create(self._made)
+        fields = ("node", "number", "replica_uid", "protocol", "port")
+        many_rows.insert(RelayPort, fields, self._made)
         self._made = []
 
     @cached_property
     def _known(self) -> dict[_Key, int]:
-        rows = RelayPort.objects.filter(replica_uid__in=self._uids)
-        return {(row.replica_uid, row.protocol, row.port): row.number for row in rows}
+        rows = RelayPort.objects.order_by()
+        if len(self._uids) <= _FEW:
+            rows = rows.filter(replica_uid__in=self._uids)
+        columns = ("replica_uid", "protocol", "port", "number")
+        return {(uid, word, port): number for uid, word, port, number in rows.values_list(*columns)}
 
     def _free(self, node: str, key: _Key) -> int | None:
         if node not in self._taken:
             rows = RelayPort.objects.filter(node=node)
             self._taken[node] = set(rows.values_list("number", flat=True))
         taken = self._taken[node]
-        first, last = settings.RELAY_PORTS
+        first, last = self._range
         size = last - first + 1
         if len(taken) >= size:
             logger.error(

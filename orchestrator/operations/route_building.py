@@ -6,7 +6,6 @@ Keys of certificates are not in it: they are put in when a letter is sealed for 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,24 +19,17 @@ Json = dict[str, Any]
 Relays = Callable[[Candidate, int, str], int | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """What gateways are told of a service, and where each replica in it stands."""
-
-    payload: Json
-    standings: Mapping[str, Standing]
-
-
 def service_routes(
     service: Service,
+    ports: Sequence[ServicePort],
     candidates: Sequence[Candidate],
     relays: Relays,
     now: datetime,
-) -> Built:
+) -> Json:
     """Return one service as it is now."""
     standing = {candidate.uid: place_of(candidate, now=now) for candidate in candidates}
     inside = [one for one in candidates if standing[one.uid].standing is not Standing.OUT]
-    ports = tuple(
+    told_ports = tuple(
         routes.ServicePort(
             port=port.number,
             name=port.name,
@@ -45,7 +37,7 @@ def service_routes(
             node_port=port.node_port,
             endpoints=tuple(_endpoints(port, inside, standing, relays)),
         )
-        for port in service.ports.all()
+        for port in ports
     )
     spec = service.manifest["spec"]
     told = routes.ServiceRoutes(
@@ -53,13 +45,18 @@ def service_routes(
         name=service.name,
         addresses=tuple(str(a) for a in (service.address, service.address6) if a),
         affinity_seconds=_affinity(spec),
-        ports=ports,
+        ports=told_ports,
     )
-    named = {endpoint.replica for port in ports for endpoint in port.endpoints}
-    return Built(
-        payload=protocol.to_wire(told),
-        standings={one.uid: standing[one.uid].standing for one in inside if one.uid in named},
-    )
+    return protocol.to_wire(told)
+
+
+def standings(told: Json) -> dict[str, Standing]:
+    """Return where each replica of a service stands, by what gateways are told of it."""
+    return {
+        one["replica"]: Standing.DRAINING if one.get("draining") else Standing.SERVING
+        for port in told.get("ports", ())
+        for one in port.get("endpoints", ())
+    }
 
 
 def _endpoints(

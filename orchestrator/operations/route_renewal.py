@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from orchestrator.core.rotation import Standing
 from orchestrator.manifests.manifest import from_object
-from orchestrator.models import Endpoint, Ingress, RouteEntry, Routing, Secret, Service
-from orchestrator.operations import announce
+from orchestrator.models import (
+    Endpoint,
+    Ingress,
+    IngressPath,
+    RouteEntry,
+    Routing,
+    Secret,
+    Service,
+)
+from orchestrator.operations import announce, many_rows
 from orchestrator.operations.relay_ports import RelayPorts
-from orchestrator.operations.route_building import Json, ingress_routes, service_routes
+from orchestrator.operations.route_building import (
+    Json,
+    ingress_routes,
+    service_routes,
+    standings,
+)
 from orchestrator.queries import endpoints, route_sources, sleepers
 from orchestrator.queries.route_sources import Key
 
-Row = TypeVar("Row", RouteEntry, Endpoint)
-Standings = Mapping[str, Standing]
 FEW = 3
 _ENTRY_FIELDS = ("source", "generation", "removed", "removed_at", "payload")
 
@@ -32,13 +42,13 @@ class Renewal:
         self._changed = False
         self._touched: set[RouteEntry] = set()
 
-    def nodes(self) -> None:
-        """Take who the nodes are now; where that is news, all routes to replicas are renewed."""
+    def nodes(self) -> bool:
+        """Take who the nodes are now; tell whether that is news, and all services follow from it."""
         peers = route_sources.peers()
-        if peers != self._routing.peers:
-            self._routing.peers = peers
-            self._changed = True
-            self.services(list(Service.objects.prefetch_related("ports")))
+        is_news = peers != self._routing.peers
+        self._routing.peers = peers
+        self._changed = self._changed or is_news
+        return is_news
 
     def openness(self) -> None:
         """Take which namespaces are open now."""
@@ -52,18 +62,19 @@ class Renewal:
         if not rows:
             return
         entries = _entries(RouteEntry.SERVICE, rows)
-        found = endpoints.candidates(rows)
+        found, ports = endpoints.candidates(rows), endpoints.ports_of(rows)
         uids = {candidate.uid for some in found.values() for candidate in some}
         relays = RelayPorts(uids, needed=len(self._routing.peers) > 1)
-        standings: dict[tuple[str, str], Standings] = {}
+        moved: dict[tuple[str, str], tuple[Json, Json]] = {}
         for row in rows:
-            key = (row.namespace_id, row.name)
-            built = service_routes(row, found[row.pk], relays, self._now)
-            if self._tell(entries[key], route_sources.source_of(row), built.payload):
-                standings[key] = built.standings
+            entry = entries[row.namespace_id, row.name]
+            before = entry.payload
+            payload = service_routes(row, ports[row.pk], found[row.pk], relays, self._now)
+            if self._tell(entry, route_sources.source_of(row), payload):
+                moved[row.namespace_id, row.name] = before, payload
         relays.save()
         self._save(entries.values())
-        self._stand({entries[key].pk: one for key, one in standings.items()})
+        self._stand({entries[key].pk: both for key, both in moved.items()})
 
     def ingresses(self, rows: Sequence[Ingress]) -> None:
         """Bring the routes of ingresses up to date."""
@@ -71,8 +82,9 @@ class Renewal:
             return
         entries = _entries(RouteEntry.INGRESS, rows)
         spaces = {row.namespace_id for row in rows}
+        led_to = IngressPath.objects.filter(ingress__in=rows).order_by().values("service")
         services: dict[str, dict[str, Json]] = defaultdict(dict)
-        for service in Service.objects.filter(namespace__name__in=spaces):
+        for service in Service.objects.filter(namespace__name__in=spaces, name__in=led_to):
             services[service.namespace_id][service.name] = from_object(service.manifest).full
         secrets: dict[str, dict[str, Secret]] = defaultdict(dict)
         for secret in Secret.objects.filter(namespace__name__in=spaces):
@@ -93,11 +105,13 @@ class Renewal:
             rows = RouteEntry.objects.filter(kind=kind, namespace=namespace, name=name)
             entry = rows.filter(removed=False).first()
             if entry is not None:
+                before = entry.payload
                 entry.removed, entry.removed_at, entry.payload = True, self._now, {}
                 entry.source, entry.generation = "", self._next
                 entry.save()
                 self._changed = True
-                self._stand({entry.pk: {}})
+                if kind == RouteEntry.SERVICE:
+                    self._stand({entry.pk: (before, {})})
 
     def finish(self) -> int | None:
         """Save the generation; return it, or None when nothing is to be told."""
@@ -127,31 +141,28 @@ class Renewal:
         RouteEntry.objects.bulk_create(made)
         _update(changed, _ENTRY_FIELDS)
 
-    def _stand(self, standings: Mapping[int, Standings]) -> None:
-        """Note where each replica stands now behind the entries, by their ids."""
-        known: dict[int, dict[str, Endpoint]] = defaultdict(dict)
-        for row in Endpoint.objects.filter(entry__in=standings):
-            known[row.entry_id][row.replica_uid] = row
-        made: list[Endpoint] = []
-        changed: list[Endpoint] = []
-        for pk, inside in standings.items():
-            everybody = {**dict.fromkeys(known[pk], Standing.OUT), **inside}
-            for uid, standing in everybody.items():
-                row = known[pk].get(uid) or Endpoint(entry_id=pk, replica_uid=uid)
-                if row.standing != standing:
-                    row.standing, row.generation = standing, self._next
-                    (made if row.pk is None else changed).append(row)
-        Endpoint.objects.bulk_create(made)
-        _update(changed, ("standing", "generation"))
+    def _stand(self, moved: Mapping[int, tuple[Json, Json]]) -> None:
+        """Note where each replica stands now behind entries, by their ids: as was told, and is."""
+        rows = []
+        for pk, (before, after) in moved.items():
+            old, new = standings(before), standings(after)
+            everybody = {**dict.fromkeys(old, Standing.OUT), **new}
+            rows += [
+                (pk, uid, str(standing), self._next)
+                for uid, standing in everybody.items()
+                if old.get(uid) is not standing
+            ]
+        fields = ("entry", "replica_uid", "standing", "generation")
+        many_rows.insert(Endpoint, fields, rows, unique=fields[:2])
 
 
-def _update(rows: Sequence[Row], fields: Sequence[str]) -> None:
+def _update(rows: Sequence[RouteEntry], fields: Sequence[str]) -> None:
     """Save these fields of rows; a few cost less one by one, as most changes are of one."""
     if len(rows) <= FEW:
         for row in rows:
             row.save(update_fields=fields)
     else:
-        type(rows[0]).objects.bulk_update(rows, fields, batch_size=200)
+        RouteEntry.objects.bulk_update(rows, fields, batch_size=200)
 
 
 def _entries(

@@ -16,13 +16,15 @@ from django.utils import timezone
 from orchestrator.core.lifecycle import NodeState
 from orchestrator.models import Gateway, RouteEntry, Routing, Secret
 from orchestrator.operations import sealed_keys
-from orchestrator.operations.transport import publish
-from worker import protocol, routes
+from orchestrator.operations.transport import publish_to_nodes
+from worker import routes
 
 Json = dict[str, Any]
 
 RESEND_AFTER = timedelta(seconds=2)
 LATEST_RESEND = timedelta(seconds=60)
+# So many in the letters of one round trip to the broker: whole tables take megabytes each.
+_ENTRIES_AT_ONCE = 1000
 
 
 def send(generation: int) -> None:
@@ -66,17 +68,18 @@ def _is_due(row: Gateway, now: datetime) -> bool:
 
 
 def _send(routing: Routing, gateways: Sequence[Gateway], *, now: datetime) -> None:
-    bodies: dict[int | None, Json] = {}
-    sent = []
-    for gateway in gateways:
-        base = _base(gateway, routing)
-        if base not in bodies:
-            bodies[base] = _table(routing, base)
-        queue = protocol.node_queue(str(gateway.node_id))
-        publish(routes.ROUTE_TASK, queue, {"table": bodies[base]})
-        sent.append(gateway.pk)
+    if not gateways:
+        return
+    bases = {str(gateway.node_id): _base(gateway, routing) for gateway in gateways}
+    tables = {base: _table(routing, base) for base in set(bases.values())}
+    for base, table in tables.items():
+        nodes = [node for node, own in bases.items() if own == base]
+        together = max(1, _ENTRIES_AT_ONCE // (1 + len(table["services"])))
+        for some in range(0, len(nodes), together):
+            letters = {node: {"table": table} for node in nodes[some : some + together]}
+            publish_to_nodes(routes.ROUTE_TASK, letters)
     # An attempt counts whether or not the broker took it.
-    Gateway.objects.filter(pk__in=sent).update(
+    Gateway.objects.filter(pk__in=[gateway.pk for gateway in gateways]).update(
         sent_generation=routing.generation,
         sent_at=now,
         attempts=F("attempts") + 1,

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Max, prefetch_related_objects
+from django.db.models import Max
 
 from orchestrator.core.lifecycle import GONE_PHASES
 from orchestrator.core.rotation import Standing
@@ -76,8 +76,7 @@ def refresh(deployments: Collection[int], *, now: datetime) -> None:
     wanted = endpoints.services_of(deployments)
     if wanted:
         renewal = Renewal(locked(), now)
-        rows = Service.objects.filter(pk__in=wanted)
-        renewal.services(list(rows.prefetch_related("ports")))
+        renewal.services(list(Service.objects.filter(pk__in=wanted)))
         _end(renewal)
 
 
@@ -94,7 +93,7 @@ def renew_everything(*, now: datetime) -> None:
     if Service.objects.exists():
         with transaction.atomic():
             renewal = Renewal(locked(), now)
-            renewal.services(list(Service.objects.prefetch_related("ports")))
+            renewal.services(list(Service.objects.all()))
             _end(renewal)
 
 
@@ -150,13 +149,12 @@ def _renew(keys: Iterable[Key], now: datetime) -> None:
     wanted = set(keys)
     with transaction.atomic():
         renewal = Renewal(locked(), now)
-        renewal.nodes()
+        everything = renewal.nodes()
         renewal.openness()
         wanted |= route_sources.following(wanted)
         services = _rows(Service, RouteEntry.SERVICE, wanted)
         ingresses = _rows(Ingress, RouteEntry.INGRESS, wanted)
-        prefetch_related_objects(services, "ports")
-        renewal.services(services)
+        renewal.services(list(Service.objects.all()) if everything else services)
         renewal.ingresses(ingresses)
         found = {(RouteEntry.SERVICE, row.namespace_id, row.name) for row in services}
         found |= {(RouteEntry.INGRESS, row.namespace_id, row.name) for row in ingresses}

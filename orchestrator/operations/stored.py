@@ -1,12 +1,14 @@
 """Create, change and delete what is nothing more than a manifest with a name.
 
 Each public method is one transaction: manifest, what follows from it and the event are saved
-together. Routes follow in a transaction of their own as soon as that is committed.
+together. Routes follow in a transaction of their own as soon as that is committed. Many objects
+take hardly more queries than one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db import IntegrityError, transaction
@@ -14,14 +16,18 @@ from django.db import IntegrityError, transaction
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.kinds import KINDS
 from orchestrator.manifests.manifest import Manifest, from_object
-from orchestrator.models import Namespace, Stored
+from orchestrator.models import Event, Namespace, Stored
 from orchestrator.operations import announce, events, namespaces, routing
 from orchestrator.operations.assignments import new_uid
 from orchestrator.operations.deployments import GenerationConflict, NamespaceNotFound, Saved
 from orchestrator.operations.events import Act, Change
 
 Json = dict[str, Any]
+Names = tuple[str, str]
 Row = TypeVar("Row", bound=Stored)
+_FEW = 3
+_REASONS = {"is created": "Created", "is deleted": "Deleted"}
+_FOR_LIFE = frozenset({"id", "uid", "namespace", "name", "created_at"})
 
 
 class ObjectNotFound(LookupError):
@@ -64,6 +70,16 @@ class Store(Generic[Row]):
         Raises:
             ObjectConflict: something does not allow it.
         """
+
+    def adopt_all(self, pairs: Sequence[tuple[Row, Manifest]]) -> None:
+        """Set these columns of many rows."""
+        for row, manifest in pairs:
+            self.adopt(row, manifest)
+
+    def follow_all(self, pairs: Sequence[tuple[Row, Manifest]]) -> None:
+        """Save what belongs to many rows."""
+        for row, manifest in pairs:
+            self.follow(row, manifest)
 
     def check_free(self, row: Row) -> None:
         """Make sure that nothing needs the row.
@@ -131,23 +147,23 @@ class Store(Generic[Row]):
             self._save(row, manifest, change, "patch")
             return row
 
-    def apply(self, manifest: Manifest, change: Change) -> Saved:
-        """Create or change one object so that it is as written, in a transaction."""
-        row = self._find(manifest.namespace, manifest.name)
-        before = row.manifest if row is not None else None
-        if row is None:
-            row, action = self._create(manifest, change, "apply"), "created"
-        else:
-            saved = self._save(row, manifest, change, "apply")
-            action = "configured" if saved else "unchanged"
-        return Saved(
-            kind=self.kind,
-            namespace=row.namespace_id,
-            name=row.name,
-            action=action,
-            generation=row.generation,
-            diff=manifests.diff_lines(before, self.stored(manifest), KINDS[self.kind].schema),
-        )
+    def apply(self, manifests: Sequence[Manifest], change: Change) -> list[Saved]:
+        """Create or change objects so that they are as written, in a transaction."""
+        known = self._find_all(manifests)
+        before = {names: row.manifest for names, row in known.items()}
+        _check_namespaces({one.namespace for one in manifests if _names(one) not in known})
+        made: list[tuple[Row, Manifest]] = []
+        told: list[tuple[Row, str]] = []
+        for manifest in manifests:
+            found = known.get(_names(manifest))
+            row = known[_names(manifest)] = found or self._new(manifest, change)
+            what = "is created" if found is None else self._change(row, manifest, change)
+            if what:
+                made.append((row, manifest))
+                told.append((row, what))
+        self._keep(made)
+        self._record(told, change, "apply")
+        return [self._saved(known[_names(m)], m, before.get(_names(m))) for m in manifests]
 
     def delete(
         self, namespace: str, name: str, change: Change, *, generation: int | None = None
@@ -162,7 +178,7 @@ class Store(Generic[Row]):
             row = self.lock(namespace, name)
             _check_generation(row, generation)
             self.check_free(row)
-            self._record(row, change, "delete", f"{self._named(row)} is deleted")
+            self._record([(row, "is deleted")], change, "delete")
             row.delete()
             namespaces.remove_if_empty(namespace)
 
@@ -193,10 +209,27 @@ class Store(Generic[Row]):
         rows = self.model._default_manager.select_for_update(no_key=True)  # noqa: SLF001, Django's
         return rows.filter(namespace_id=namespace, name=name).first()
 
+    def _find_all(self, manifests: Sequence[Manifest]) -> dict[Names, Row]:
+        """Return those that are there, locked in the order of their names."""
+        wanted: dict[str, list[str]] = defaultdict(list)
+        for manifest in manifests:
+            wanted[manifest.namespace].append(manifest.name)
+        rows = self.model._default_manager.select_for_update(no_key=True)  # noqa: SLF001, Django's
+        return {
+            (namespace, row.name): row
+            for namespace in sorted(wanted)
+            for row in rows.filter(namespace_id=namespace, name__in=wanted[namespace])
+        }
+
     def _create(self, manifest: Manifest, change: Change, verb: str) -> Row:
-        if not Namespace.objects.filter(name=manifest.namespace, deleting=False).exists():
-            raise NamespaceNotFound(manifest.namespace)
-        row = self.model(
+        _check_namespaces({manifest.namespace})
+        row = self._new(manifest, change)
+        self._keep([(row, manifest)])
+        self._record([(row, "is created")], change, verb)
+        return row
+
+    def _new(self, manifest: Manifest, change: Change) -> Row:
+        return self.model(
             uid=new_uid(),
             namespace_id=manifest.namespace,
             name=manifest.name,
@@ -204,44 +237,82 @@ class Store(Generic[Row]):
             created_at=change.now,
             changed_at=change.now,
         )
-        self._keep(row, manifest)
-        self._record(row, change, verb, f"{self._named(row)} is created", reason="Created")
-        return row
 
-    def _save(self, row: Row, manifest: Manifest, change: Change, verb: str) -> bool:
-        """Make the locked row say what the manifest says; return whether anything changed."""
+    def _save(self, row: Row, manifest: Manifest, change: Change, verb: str) -> None:
+        """Make the locked row say what the manifest says."""
         if (manifest.namespace, manifest.name) != (row.namespace_id, row.name):
             raise ObjectConflict(
                 f"{self._named(row)} cannot be renamed; create another and delete this one"
             )
+        if what := self._change(row, manifest, change):
+            self._keep([(row, manifest)])
+            self._record([(row, what)], change, verb)
+
+    def _change(self, row: Row, manifest: Manifest, change: Change) -> str:
+        """Set what the manifest says; return what is said of it, nothing if it says the same."""
         before, after = row.manifest, self.stored(manifest)
         if before == after:
-            return False
+            return ""
         row.manifest, row.changed_at = after, change.now
         row.generation += 1
-        self._keep(row, manifest)
-        what = manifests.summarise_change(before, after)
-        self._record(row, change, verb, f"{self._named(row)}: {what}", reason="Changed")
-        return True
+        return manifests.summarise_change(before, after)
 
-    def _keep(self, row: Row, manifest: Manifest) -> None:
-        self.adopt(row, manifest)
-        row.save()
-        self.follow(row, manifest)
+    def _keep(self, pairs: Sequence[tuple[Row, Manifest]]) -> None:
+        """Save new and changed rows, with all that follows from them."""
+        self.adopt_all(pairs)
+        rows = self.model._default_manager  # noqa: SLF001, Django's
+        changed = [row for row, _ in pairs if row.pk is not None]
+        rows.bulk_create(row for row, _ in pairs if row.pk is None)
+        if len(changed) <= _FEW:
+            for row in changed:
+                row.save()
+        else:
+            names = {field.name for field in self.model._meta.concrete_fields}  # noqa: SLF001, too
+            rows.bulk_update(changed, sorted(names - _FOR_LIFE), batch_size=200)
+        self.follow_all(pairs)
 
-    def _record(
-        self, row: Row, change: Change, verb: str, message: str, *, reason: str = "Deleted"
-    ) -> None:
-        event = events.about_namespace(
-            row.namespace_id, reason=reason, message=message, now=change.now
+    def _record(self, told: Sequence[tuple[Row, str]], change: Change, verb: str) -> None:
+        """Note what was done to each, and that its routes are to be renewed."""
+        written = []
+        for row, what in told:
+            event = events.about_namespace(
+                row.namespace_id,
+                reason=_REASONS.get(what, "Changed"),
+                message=f"{self._named(row)}{' ' if what in _REASONS else ': '}{what}",
+                now=change.now,
+            )
+            act = Act(verb=verb, kind=self.kind.lower(), name=row.name)
+            written.append(events.done_by(change, event, act))
+            routing.owe(self.kind.lower(), row.namespace_id, row.name, now=change.now)
+        Event.objects.bulk_create(written)
+        if written:
+            announce.changed(announce.TRAFFIC_TOPIC)
+
+    def _saved(self, row: Row, manifest: Manifest, before: Json | None) -> Saved:
+        """Return what became of an object that was like this before."""
+        after = self.stored(manifest)
+        action = "created" if before is None else "configured"
+        return Saved(
+            kind=self.kind,
+            namespace=row.namespace_id,
+            name=row.name,
+            action="unchanged" if before == after else action,
+            generation=row.generation,
+            diff=manifests.diff_lines(before, after, KINDS[self.kind].schema),
         )
-        act = Act(verb=verb, kind=self.kind.lower(), name=row.name)
-        events.done_by(change, event, act).save()
-        announce.changed(announce.TRAFFIC_TOPIC)
-        routing.owe(self.kind.lower(), row.namespace_id, row.name, now=change.now)
 
     def _named(self, row: Row) -> str:
         return f"{self.kind.lower()} {row}"
+
+
+def _names(manifest: Manifest) -> Names:
+    return manifest.namespace, manifest.name
+
+
+def _check_namespaces(names: Set[str]) -> None:
+    known = Namespace.objects.filter(name__in=names, deleting=False) if names else ()
+    if missing := names - {row.name for row in known}:
+        raise NamespaceNotFound(min(missing))
 
 
 def _check_generation(row: Stored, expected: int | None) -> None:

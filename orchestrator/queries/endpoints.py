@@ -6,7 +6,7 @@ Read by whoever makes routes and by whoever shows them, so that both say the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,12 @@ from orchestrator.models import (
     Revision,
     RevisionLabel,
     Service,
+    ServicePort,
 )
+
+# The digest of its template, a revision that has it, and the namespace; then the columns.
+_Owner = tuple[str, int, str]
+_Row = tuple[Any, ...]
 
 _MIN_READY = "deployment__manifest__spec__minReadySeconds"
 _COLUMNS = (
@@ -34,11 +39,13 @@ _COLUMNS = (
     "ready_at",
     "address",
     "ports",
-    "revision_id",
-    "revision__rollout_hash",
-    "deployment__namespace_id",
     _MIN_READY,
 )
+# What a replica has of its template and its room.
+_TEMPLATE = ("revision__rollout_hash", "revision_id", "deployment__namespace_id")
+# Looked up, because making a member of its value takes longer, and there are thousands.
+_PHASES = {str(phase): phase for phase in ReplicaPhase}
+_STATES = {str(state): state for state in NodeState} | {None: NodeState.READY, "": NodeState.READY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,7 @@ class _Template:
     """What all replicas of one template have in common."""
 
     labels: Labels
+    pairs: tuple[str, ...]
     named_ports: tuple[tuple[str, int], ...]
 
 
@@ -70,31 +78,47 @@ def candidates(services: Sequence[Service]) -> dict[int, list[Candidate]]:
     One query, and another for templates that this process has not met yet.
     """
     rows = _replicas(services)
-    templates = _templates({row["revision__rollout_hash"]: row["revision_id"] for row in rows})
+    templates = _templates({digest: revision for (digest, revision, _), _ in rows})
+    wanted = {(service.namespace_id, service.anchor) for service in services}
     by_anchor: dict[tuple[str, str], list[tuple[Labels, Candidate]]] = defaultdict(list)
-    for row in rows:
-        template = templates[row["revision__rollout_hash"]]
+    for (digest, _, room), row in rows:
+        template = templates[digest]
         found = _candidate(row, template)
-        for key, value in template.labels:
-            room = row["deployment__namespace_id"]
-            by_anchor[room, f"{key}={value}"].append((template.labels, found))
-    return {
-        service.pk: [
-            candidate
-            for labels, candidate in by_anchor[service.namespace_id, service.anchor]
-            if selects(selector_of(service), labels)
-        ]
-        for service in services
-    }
+        for pair in template.pairs:
+            if (room, pair) in wanted:
+                by_anchor[room, pair].append((template.labels, found))
+    return {service.pk: list(_selected(service, by_anchor)) for service in services}
 
 
-def _replicas(services: Sequence[Service]) -> list[dict[str, Any]]:
+def ports_of(services: Sequence[Service]) -> dict[int, list[ServicePort]]:
+    """Return the ports of each service, in their order (one query)."""
+    found: dict[int, list[ServicePort]] = {service.pk: [] for service in services}
+    for port in ServicePort.objects.filter(service__in=found).order_by("pk"):
+        found[port.service_id].append(port)
+    return found
+
+
+def _selected(
+    service: Service, by_anchor: Mapping[tuple[str, str], list[tuple[Labels, Candidate]]]
+) -> Iterator[Candidate]:
+    """Yield those of the replicas with a service's anchor that its whole selector picks."""
+    selector = selector_of(service)
+    known: dict[Labels, bool] = {}
+    for labels, candidate in by_anchor.get((service.namespace_id, service.anchor), ()):
+        if labels not in known:
+            known[labels] = selects(selector, labels)
+        if known[labels]:
+            yield candidate
+
+
+def _replicas(services: Sequence[Service]) -> list[tuple[_Owner, _Row]]:
     rows = Replica.objects.exclude(phase__in=GONE_PHASES).filter(
         revision__label_set__pair__in={service.anchor for service in services},
         deployment__namespace__name__in={service.namespace_id for service in services},
     )
+    found = rows.order_by("uid").values_list(*_TEMPLATE, *_COLUMNS)
     # One that several services find comes several times.
-    return list({row["uid"]: row for row in rows.order_by("uid").values(*_COLUMNS)}.values())
+    return list({row[3]: (row[:3], row[3:]) for row in found}.values())
 
 
 # By the digest of the template, so that what is kept can never be out of date.
@@ -111,25 +135,28 @@ def _templates(revisions: Mapping[str, int]) -> dict[str, _Template]:
             _met.clear()
         rows = Revision.objects.filter(pk__in=missing).order_by()
         for digest, template in rows.values_list("rollout_hash", "template"):
+            labels = manifests.labels_of(template)
             known[digest] = _met[digest] = _Template(
-                labels=manifests.labels_of(template),
+                labels=labels,
+                pairs=tuple(f"{key}={value}" for key, value in labels),
                 named_ports=manifests.port_names_of(template),
             )
     return known
 
 
-def _candidate(row: Mapping[str, Any], template: _Template) -> Candidate:
+def _candidate(row: _Row, template: _Template) -> Candidate:
+    uid, node, state, node_address, deployment, phase, ready, ready_at, address, ports, least = row
     return Candidate(
-        uid=row["uid"],
-        deployment=row["deployment__name"],
-        node=row["node_id"],
-        node_state=NodeState(row["node__state"] or NodeState.READY),
-        node_address=row["node__address"] or "",
-        phase=ReplicaPhase(row["phase"]),
-        ready=row["ready"],
-        ready_at=row["ready_at"],
-        min_ready_seconds=int(row[_MIN_READY] or 0),
-        address=row["address"],
+        uid=uid,
+        deployment=deployment,
+        node=node,
+        node_state=_STATES[state],
+        node_address=node_address or "",
+        phase=_PHASES[phase],
+        ready=ready,
+        ready_at=ready_at,
+        min_ready_seconds=int(least or 0),
+        address=address,
         named_ports=template.named_ports,
-        reachable=tuple((inside, outside) for inside, outside in row["ports"]),
+        reachable=tuple((inside, outside) for inside, outside in ports),
     )

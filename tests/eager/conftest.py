@@ -24,7 +24,7 @@ def gateway(cluster: clusters.Cluster) -> PretendedGateway:
 def post(gateway: PretendedGateway, monkeypatch: pytest.MonkeyPatch) -> Post:
     """The way tables take to the gateway, which has reported once."""
     made = Post(gateway)
-    monkeypatch.setattr("orchestrator.operations.route_tables.publish", made.publish)
+    monkeypatch.setattr("orchestrator.operations.route_tables.publish_to_nodes", made.publish)
     gateway.report(address="10.0.0.9")
     nodes.set_cordoned(gateway.name, clusters.change(), cordoned=True)
     return made

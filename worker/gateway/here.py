@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from functools import cache
 
 from worker.gateway.live import LOOPBACK, LocalReplica, Place
 from worker.protocol import ReplicaSpec, ReplicaStatus
@@ -28,7 +29,8 @@ def place(
     return Place(
         node=node,
         address=address or own_address(),
-        is_local=is_local,
+        # Of thousands of endpoints all that are on one node have the same address.
+        is_local=cache(is_local),
         replicas={spec.uid: _replica(spec, s, has_looked=has_looked) for spec, s in kept},
         has_looked=has_looked and knows_all,
     )

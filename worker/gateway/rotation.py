@@ -6,8 +6,8 @@ so that a change of one service costs as much with a thousand others as alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 
 from worker.gateway.live import LOOPBACK, LiveService, Place, Target, live
 from worker.gateway.table import Routes
@@ -33,21 +33,24 @@ class View:
 
 
 class Rotation:
-    """Remembers each service's latest look."""
+    """Remembers each service's latest look, and what was known of this node's replicas then."""
 
     def __init__(self) -> None:
-        self._looks: dict[str, tuple[ServiceRoutes, LiveService]] = {}
+        self._looks: dict[str, _Look] = {}
+        self._place: Place | None = None
 
     def view(self, routes: Routes, place: Place, *, afresh: bool = False) -> View:
         """Return what is in rotation; `afresh` looks at everything again."""
+        changed = _changed(self._place, place)
         looks = {
-            name: self._look(name, service, place, afresh=afresh)
+            name: self._look(name, service, place, None if afresh else changed)
             for name, service in routes.services.items()
         }
         self._looks = looks
+        self._place = replace(place, replicas=dict(place.replicas))
         return View(
             generation=routes.generation,
-            services={name: look for name, (_, look) in looks.items()},
+            services={name: look.live for name, look in looks.items()},
             ingresses=routes.ingresses,
             peers=routes.peers,
             open_namespaces=frozenset(routes.open_namespaces),
@@ -55,19 +58,40 @@ class Rotation:
         )
 
     def _look(
-        self, name: str, service: ServiceRoutes, place: Place, *, afresh: bool
-    ) -> tuple[ServiceRoutes, LiveService]:
+        self, name: str, service: ServiceRoutes, place: Place, changed: Set[str] | None
+    ) -> _Look:
         known = self._looks.get(name)
-        if known is None:
-            return service, live(service, place)
-        if known[0] is service and not afresh and not _concerns(service, place):
-            return known
-        look = live(service, place)
-        return service, known[1] if look == known[1] else look
+        if known is not None and known.service is service:
+            if changed is not None and known.replicas.isdisjoint(changed):
+                return known
+            replicas = known.replicas
+        else:
+            replicas = _replicas(service, place)
+        seen = live(service, place)
+        if known is not None and seen == known.live:
+            seen = known.live
+        return _Look(service=service, live=seen, replicas=replicas)
 
 
-def _concerns(service: ServiceRoutes, place: Place) -> bool:
-    return any(e.node == place.node for port in service.ports for e in port.endpoints)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """How a service looked, and which of its replicas are on this node."""
+
+    service: ServiceRoutes
+    live: LiveService
+    replicas: frozenset[str]
+
+
+def _replicas(service: ServiceRoutes, place: Place) -> frozenset[str]:
+    ends = (end for port in service.ports for end in port.endpoints)
+    return frozenset(end.replica for end in ends if end.node == place.node)
+
+
+def _changed(before: Place | None, now: Place) -> Set[str] | None:
+    """Return the replicas of which something else is known now; None where that may be of all."""
+    if before is None or (before.address, before.has_looked) != (now.address, now.has_looked):
+        return None
+    return {uid for uid, _ in before.replicas.items() ^ now.replicas.items()}
 
 
 def _homes(place: Place) -> dict[str, str]:
