@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Min
-from django.db.models.fields.json import KeyTransform
 
 from orchestrator.core import samples
 from orchestrator.core.autoscaling.observation import (
@@ -36,7 +35,7 @@ from orchestrator.models import Autoscaler, Deployment, MetricBlock, Replica, Sc
 from orchestrator.queries import routed_requests, sleepers
 from orchestrator.queries.looks import FRESH, WINDOW, within_window
 from orchestrator.queries.routed_requests import Routed
-from orchestrator.queries.sleepers import Awaited
+from orchestrator.queries.sleepers import DECLARED, Awaited
 
 _FIELDS = {Source.CPU: 0, Source.MEMORY: 1}
 _REQUESTS = {Source.CPU: "cpu_request_millis", Source.MEMORY: "memory_request_bytes"}
@@ -119,9 +118,8 @@ def _is_asleep(target: Any) -> bool:
 def _targets(rows: Iterable[Autoscaler]) -> dict[int, Deployment]:
     """Return the deployment of each autoscaler that has one."""
     wanted = {(row.namespace_id, row.target): row.pk for row in rows}
-    declared = KeyTransform("replicas", KeyTransform("spec", "manifest"))
     rows_of = Deployment.objects.filter(name__in={name for _, name in wanted}, deleting=False)
-    found = rows_of.defer("manifest", "message").annotate(declared=declared)
+    found = rows_of.defer("manifest", "message").annotate(declared=DECLARED)
     return {wanted[key]: row for row in found if (key := (row.namespace_id, row.name)) in wanted}
 
 

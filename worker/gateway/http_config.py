@@ -124,7 +124,9 @@ def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
         "keep_alive": {"max_idle_conns_per_host": 256, "idle_timeout": "60s"},
     }
     if route.timeout_seconds:
-        transport["response_header_timeout"] = f"{route.timeout_seconds}s"
+        # The time begins when a request goes on, also to where it waits for who sleeps.
+        waiting = route.hold_seconds if route.wakes else 0
+        transport["response_header_timeout"] = f"{route.timeout_seconds + waiting}s"
     return {
         "handler": "reverse_proxy",
         "dynamic_upstreams": {
