@@ -17,6 +17,12 @@ from worker.routes import Certificate
 SLOW_SECONDS = 1.0
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    # A crowd comes at once.
+    request_queue_size = 512
+
+
 class Backend:
     """A server that answers with its name; `/slow` takes a second, an upgrade begins an echo."""
 
@@ -24,8 +30,7 @@ class Backend:
         self.name = name
         self.requests = 0
         self._came = threading.Event()
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()

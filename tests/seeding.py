@@ -147,12 +147,14 @@ def _blocks(
         replica.uid: (deployment.pk, [120, 30 << 20, 900, 400, 1, 500, 64 << 20])
         for replica in replicas
     }
+    kept = samples.block([700, GIB, 5000, 4000], measured)
     for minute in range(60):
         yield MetricBlock(
             node="n1",
             seconds=60,
             at=now - timedelta(minutes=minute),
-            samples=samples.block([700, GIB, 5000, 4000], measured),
+            names=samples.names_of(kept),
+            samples=kept,
         )
 
 

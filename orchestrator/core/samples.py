@@ -17,6 +17,8 @@ from orchestrator.core import requests
 # the limits in force.
 USED = ("cpu_millis", "memory_bytes", "received_per_second", "sent_per_second")
 FIELDS = (*USED, "restarts", "cpu_limit_millis", "memory_limit_bytes")
+# How the line of names begins of a block of a node where requests are counted.
+COUNTED = "r"
 Sample = Sequence[int | None]
 Block = Mapping[str, Any]
 
@@ -60,6 +62,22 @@ def block(
         "replicas": {uid: [owner, *sample] for uid, (owner, sample) in replicas.items()},
     }
     return kept if counted is None else {**kept, requests.PART: counted}
+
+
+def names_of(kept: Block) -> str:
+    """Return whom a block speaks of as one line, so that others need not be read: `r,12,a/web,`.
+
+    Deployments by their keys, and services; it begins with an r where requests are counted.
+    """
+    owners = {str(values[0]) for values in kept["replicas"].values()}
+    owners |= {str(owner) for owner, _ in requests.replicas_of(kept).values()}
+    names = [*sorted(owners), *sorted(requests.services_of(kept))]
+    return ",".join([COUNTED if requests.is_counted(kept) else "", *names, ""])
+
+
+def mark_of(name: int | str) -> str:
+    """Return how the line of a block names a deployment (by key) or a service."""
+    return f",{name},"
 
 
 def node_of(kept: Block) -> Sample:

@@ -172,7 +172,8 @@ class Snapshot:
     `revisions` are sorted by number, `replicas` by (revision, slot, uid), `nodes` by name.
     Gone replicas are left out. `asked` are the moves that are still to be made, the first one
     first. `neighbours` are replicas of other deployments of the namespace, as far as a rule looks
-    at them. `gateways` are those that are to be waited for.
+    at them. `gateways` are those that are to be waited for. One that is `asleep` has no replica
+    because its autoscaler lets it have none.
     """
 
     now: datetime
@@ -188,3 +189,4 @@ class Snapshot:
     gateways: tuple[GatewayView, ...] = ()
     asked: tuple[MoveView, ...] = ()
     rescheduling: ReschedulePolicy = RESCHEDULING
+    asleep: bool = False

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from orchestrator.core import progress
+from orchestrator.core.autoscaling.sentences import ASLEEP
 from orchestrator.core.classify import Census, is_ready
 from orchestrator.core.lifecycle import ReplicaPhase, RolloutState
 from orchestrator.core.plan import DeploymentPhase, Reason, Verdict
@@ -52,7 +53,7 @@ def _complete(
     wanted, available = snapshot.spec.replicas, len(census.available)
     served = f"all {wanted} replicas are available" if wanted > 1 else "1 replica is available"
     if available == census.total == wanted and not census.leaving:
-        return DeploymentPhase.AVAILABLE, served if wanted else "scaled to zero"
+        return DeploymentPhase.AVAILABLE, served if wanted else _nobody(snapshot)
     if census.leaving and available >= wanted:
         return DeploymentPhase.PROGRESSING, f"{served}; {_moving(census)}{waits}"
     facts = f"{available} {be(available)} available{waits}"
@@ -60,6 +61,10 @@ def _complete(
         facts = f"{available} of {count(wanted, 'replica')} {be(available)} available{waits}"
         return DeploymentPhase.DEGRADED, facts
     return DeploymentPhase.PROGRESSING, f"scaling to {count(wanted, 'replica')}, {facts}"
+
+
+def _nobody(snapshot: Snapshot) -> str:
+    return ASLEEP if snapshot.asleep else "scaled to zero"
 
 
 def _moving(census: Census) -> str:

@@ -70,7 +70,9 @@ class Amount:
         return value
 
 
-_AVERAGE = Amount(lambda amount: 0 < amount <= MOST_AMOUNT, "a target must be more than 0")
+_AVERAGE = Amount(
+    lambda amount: 0 < amount <= MOST_AMOUNT, "a target must be more than 0, and 1Ei at most"
+)
 _TOLERANCE = Amount(
     lambda amount: 0 <= amount <= WIDEST_TOLERANCE,
     f"a tolerance is between 0 and {WIDEST_TOLERANCE}, such as 0.1 or 50m",

@@ -10,7 +10,7 @@ class MetricBlock(models.Model):
 
     `seconds` is 0 for a block as it came, with the (`boot`, `sequence`) of its report. Nodes are
     kept by name, and replicas by uid with the deployment they belonged to: blocks outlive both.
-    `samples` has the form of core/samples.py.
+    `samples` has the form of core/samples.py, `names` says whom it speaks of.
     """
 
     node = models.CharField(max_length=63)
@@ -18,6 +18,7 @@ class MetricBlock(models.Model):
     at = models.DateTimeField()
     boot = models.BigIntegerField(default=0)
     sequence = models.BigIntegerField(default=0)
+    names = models.TextField(default="")
     samples = models.JSONField()
 
     class Meta:

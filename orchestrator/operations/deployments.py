@@ -347,7 +347,7 @@ def _save(deployment: Deployment, manifest: Manifest, change: Change, verb: str)
     spec = manifests.spec_of(manifest.full)
     resumed = deployment.paused and not spec.paused
     was = _facts(deployment)
-    replica_counts.adopt(deployment, spec.replicas)
+    replica_counts.adopt(deployment, spec.replicas, before=int(before["spec"]["replicas"]))
     deployment.paused = spec.paused
     deployment.generation += 1
     deployment.changed_at = change.now

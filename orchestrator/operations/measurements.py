@@ -39,6 +39,7 @@ def take(report: measured.MetricsReport, *, now: datetime) -> bool:
                 at=now,
                 boot=report.boot,
                 sequence=report.sequence,
+                names=samples.names_of(block),
                 samples=block,
             )
         ],
@@ -141,7 +142,10 @@ def _due(finer: Tier, coarser: Tier, now: datetime) -> Iterator[MetricBlock]:
                 groups.setdefault(end, []).append(block)
         for end, blocks in groups.items():
             thinned = samples.thinned(blocks)
-            yield MetricBlock(node=node, seconds=coarser.seconds, at=end, samples=thinned)
+            names = samples.names_of(thinned)
+            yield MetricBlock(
+                node=node, seconds=coarser.seconds, at=end, names=names, samples=thinned
+            )
 
 
 def _latest(tier: Tier) -> dict[str, datetime]:

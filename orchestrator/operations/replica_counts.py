@@ -35,12 +35,12 @@ def owner(namespace: str, name: str, replicas: int) -> Json:
     return {"scaled_by": found.name, "autoscaled": max(1, replicas)}
 
 
-def adopt(deployment: Deployment, declared: int) -> None:
-    """Bring the number in force in line with what a changed manifest declares."""
+def adopt(deployment: Deployment, declared: int, *, before: int) -> None:
+    """Bring the number in force in line with what a changed manifest declares, and did `before`."""
     if not deployment.scaled_by:
         deployment.replicas = declared
         return
-    if deployment.replicas == 0 and declared and deployment.autoscaled:
+    if declared and not before:
         # It was switched off; the autoscaler goes on from the number it is switched on with.
         deployment.autoscaled = declared
     deployment.replicas = (deployment.autoscaled or 0) if declared else 0

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Min
-from django.db.models.fields.json import KeyTransform
 
 from orchestrator.core import samples
 from orchestrator.core.autoscaling.observation import (
@@ -32,11 +31,11 @@ from orchestrator.core.autoscaling.policy import (
 from orchestrator.core.lifecycle import GONE_PHASES, NodeState, ReplicaPhase
 from orchestrator.manifests import autoscaler as meaning
 from orchestrator.manifests import deployment as manifests
-from orchestrator.models import Autoscaler, Deployment, MetricBlock, Replica, ScalingDecision
-from orchestrator.queries import routed_requests, sleepers
-from orchestrator.queries.looks import FRESH, WINDOW, within_window
+from orchestrator.models import Autoscaler, Deployment, Replica, ScalingDecision
+from orchestrator.queries import looks, routed_requests, sleepers
+from orchestrator.queries.looks import WINDOW
 from orchestrator.queries.routed_requests import Routed
-from orchestrator.queries.sleepers import Awaited
+from orchestrator.queries.sleepers import DECLARED, Awaited
 
 _FIELDS = {Source.CPU: 0, Source.MEMORY: 1}
 _REQUESTS = {Source.CPU: "cpu_request_millis", Source.MEMORY: "memory_request_bytes"}
@@ -59,7 +58,7 @@ class Watched:
 def observe(now: datetime, *, only_asleep: bool = False) -> list[Watched]:
     """Return every autoscaler, or those of who is asleep, with what each sees.
 
-    7 queries at most, 4 more with requests, and 4 more where somebody may sleep.
+    8 queries at most, 3 more with requests, and 4 more where somebody may sleep.
     """
     wanted = Autoscaler.objects.filter(may_sleep=True) if only_asleep else Autoscaler.objects
     rows = list(wanted.order_by("pk"))
@@ -119,9 +118,8 @@ def _is_asleep(target: Any) -> bool:
 def _targets(rows: Iterable[Autoscaler]) -> dict[int, Deployment]:
     """Return the deployment of each autoscaler that has one."""
     wanted = {(row.namespace_id, row.target): row.pk for row in rows}
-    declared = KeyTransform("replicas", KeyTransform("spec", "manifest"))
     rows_of = Deployment.objects.filter(name__in={name for _, name in wanted}, deleting=False)
-    found = rows_of.defer("manifest", "message").annotate(declared=declared)
+    found = rows_of.defer("manifest", "message").annotate(declared=DECLARED)
     return {wanted[key]: row for row in found if (key := (row.namespace_id, row.name)) in wanted}
 
 
@@ -157,25 +155,23 @@ def _load(replica: Replica, measured: Mapping[Source, Sample]) -> ReplicaLoad:
     )
 
 
-def _values(replicas: Sequence[Replica], now: datetime) -> dict[str, dict[Source, Sample]]:
+def _values(
+    replicas: Sequence[Replica], blocks: Iterable[tuple[str, datetime, samples.Block]]
+) -> dict[str, dict[Source, Sample]]:
     """Return the latest values of replicas, by uid and source."""
-    nodes = {str(replica.node_id) for replica in replicas if replica.node_id}
     wanted = {replica.uid for replica in replicas}
-    blocks = MetricBlock.objects.filter(
-        seconds=0, at__gt=now - FRESH, at__lte=now, node__in=nodes
-    ).order_by("at")
     found: dict[str, list[samples.Sample]] = defaultdict(list)
     told_at: dict[str, datetime] = {}
-    for _, at, block in within_window(list(blocks.values_list("node", "at", "samples"))):
+    for _, at, block in blocks:
         for uid, (_, sample) in samples.replicas_of(block).items():
             if uid in wanted:
                 found[uid].append(sample)
                 told_at[uid] = at
-    return {uid: _means(looks, told_at[uid]) for uid, looks in found.items()}
+    return {uid: _means(each, told_at[uid]) for uid, each in found.items()}
 
 
-def _means(looks: Sequence[samples.Sample], at: datetime) -> dict[Source, Sample]:
-    mean = samples.mean(looks)
+def _means(each: Sequence[samples.Sample], at: datetime) -> dict[Source, Sample]:
+    mean = samples.mean(each)
     return {
         source: Sample(value=value, at=at, window=WINDOW)
         for source, index in _FIELDS.items()
@@ -196,8 +192,10 @@ class _Seen:
     def of(cls, deployments: Sequence[int], now: datetime, *, requests_too: bool) -> _Seen:
         """Load them; requests only where somebody asks for them."""
         rows = _replicas(deployments)
-        values = _values(rows, now)
-        routed = routed_requests.latest(rows, now) if requests_too else routed_requests.NOBODY_ASKED
+        seen = looks.latest(deployments, now)
+        values = _values(rows, seen.blocks)
+        nobody = routed_requests.NOBODY_ASKED
+        routed = routed_requests.latest(rows, seen) if requests_too else nobody
         replicas: dict[int, list[Replica]] = defaultdict(list)
         loads: dict[int, list[ReplicaLoad]] = defaultdict(list)
         for row in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,9 @@ from orchestrator.core import requests, samples
 from orchestrator.core.autoscaling.observation import NO_GATEWAY
 from orchestrator.core.requests import Load, Served
 from orchestrator.core.samples import TIERS, Block, Sample
-from orchestrator.models import Deployment, MetricBlock, Replica
+from orchestrator.models import Deployment, Replica
+from orchestrator.queries import kept_blocks as kept
+from orchestrator.queries.kept_blocks import FINEST_SECONDS, Span
 from worker.measured import LATENCY_BOUNDS_MILLIS
 
 __all__ = [
@@ -31,9 +33,6 @@ __all__ = [
 ]
 MOST_POINTS = 500
 LONGEST = timedelta(seconds=TIERS[-1].kept_seconds)
-# Nodes measure every five to ten seconds, each in its own time: in a shorter period of the sum
-# over several nodes some would be missing.
-FINEST_SECONDS = 15
 LONGEST_PERIOD = timedelta(seconds=10)
 
 
@@ -78,21 +77,6 @@ class ServicePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """Which time, and how densely."""
-
-    begin: datetime
-    end: datetime
-    seconds: int
-
-    @classmethod
-    def latest(cls, now: datetime, length: timedelta, seconds: int | None = None) -> Span:
-        """Return the time until now; by default about a hundred points."""
-        fitting = max(FINEST_SECONDS, int(length.total_seconds()) // 100)
-        return cls(begin=now - length, end=now, seconds=seconds or fitting)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """How many requests gateways counted, and how many of them failed at the gateways themselves.
 
@@ -105,17 +89,20 @@ class Tally:
 
 Picked = list[Sample]
 Found = TypeVar("Found")
+Buckets = dict[datetime, dict[str, list[Found]]]
+NOTHING: Block = {requests.PART: requests.part({}, {})}
 
 
 def of_node(name: str, span: Span) -> list[Point]:
     """Return what a node used."""
-    return _series(span, lambda block: [samples.node_of(block)], nodes=[name])
+    blocks = kept.read(kept.of_nodes([name]), span)
+    return _series(span, blocks, lambda block: [samples.node_of(block)])
 
 
 def of_replica(uid: str, span: Span) -> list[Point] | None:
     """Return what a replica used, None when it was never heard of."""
-    row = Replica.objects.filter(uid=uid).values_list("node_id", flat=True).first()
-    if row is None and not Replica.objects.filter(uid=uid).exists():
+    owner = Replica.objects.filter(uid=uid).values_list("deployment_id", flat=True).first()
+    if owner is None:
         return None
 
     def pick(block: Block) -> Picked:
@@ -126,7 +113,7 @@ def of_replica(uid: str, span: Span) -> list[Point] | None:
         found = requests.replicas_of(block).get(uid)
         return found[1] if found is not None else Load()
 
-    return _series(span, pick, load)
+    return _series(span, kept.read(kept.about([owner]), span), pick, load)
 
 
 def of_deployment(namespace: str, name: str, span: Span) -> list[Point] | None:
@@ -142,66 +129,82 @@ def of_deployment(namespace: str, name: str, span: Span) -> list[Point] | None:
         mine = (one for owner, one in requests.replicas_of(block).values() if owner == pk[0])
         return sum(mine, Load())
 
-    return _series(span, pick, load)
+    return _series(span, kept.read(kept.about(pk), span), pick, load)
 
 
 def of_service(namespace: str, name: str, span: Span) -> list[ServicePoint]:
     """Return the requests for a service: empty where no gateway counted."""
     key = f"{namespace}/{name}"
-    buckets: dict[datetime, dict[str, list[Block]]] = defaultdict(lambda: defaultdict(list))
-    for node, at, block in _blocks(span, None):
+    found: Buckets[Block] = defaultdict(lambda: defaultdict(list))
+    for node, at, block in kept.read(kept.about([key]), span):
         if requests.is_counted(block):
-            buckets[samples.end_of_period(at, span.seconds)][node].append(block)
-    return [_service_point(at, key, by_node.values()) for at, by_node in _complete(span, buckets)]
+            found[samples.end_of_period(at, span.seconds)][node].append(block)
+    nodes = {node for by_node in found.values() for node in by_node}
+    points = []
+    for at, looks in _complete(span, kept.looks(span, nodes or kept.gateways(span))):
+        # Blocks that do not speak of the service were not read: nothing came then.
+        filled = [
+            [*blocks, *[NOTHING] * (looks[node] - len(blocks))]
+            for node, blocks in found[at].items()
+        ]
+        points.append(_service_point(at, key, filled))
+    return points
 
 
 def tally(names: Collection[str], begin: datetime, end: datetime) -> Tally | None:
     """Return the requests for services (`namespace/name`) in some time, all gateways together.
 
-    None where nobody counted. One query.
+    None where nobody counted. 2 queries, a few more where none came.
     """
     span = Span.latest(end, end - begin)
-    longest = max(FINEST_SECONDS, *_tiers(span))
+    longest = max(FINEST_SECONDS, *kept.tiers(span))
     span = replace(span, begin=begin - timedelta(seconds=longest))
-    before: dict[str, datetime] = {}
+    blocks = list(kept.read(kept.about(names), span))
+    if not blocks:
+        return Tally(requests=0, failed=0) if kept.gateways(span) else None
+    before = kept.before(span, {node for node, _, _ in blocks})
     requests_millis, failed_millis = 0.0, 0.0
-    counted = False
-    for node, at, block in _blocks(span, None):
-        since = max(begin, before.get(node, at - LONGEST_PERIOD))
-        seconds = min(longest, (at - since).total_seconds())
-        before[node] = at
-        if seconds <= 0 or not requests.is_counted(block):
-            continue
-        counted = True
+    for node, at, block in blocks:
+        since = max(begin, before.get((node, at), at - LONGEST_PERIOD))
+        seconds = max(0.0, min(longest, (at - since).total_seconds()))
         for name, served in requests.services_of(block).items():
             if name in names:
                 requests_millis += served.per_second_millis * seconds
                 failed_millis += served.failed * seconds
-    if not counted:
-        return None
     return Tally(requests=round(requests_millis / 1000), failed=ceil(round(failed_millis) / 1000))
 
 
 def _series(
     span: Span,
+    blocks: Iterable[tuple[str, datetime, Block]],
     pick: Callable[[Block], Picked],
     load: Callable[[Block], Load] | None = None,
-    *,
-    nodes: Sequence[str] | None = None,
 ) -> list[Point]:
     """Return the points of a span: the mean over time of what was used at once, node by node."""
-    buckets: dict[datetime, dict[str, list[Picked]]] = defaultdict(lambda: defaultdict(list))
-    loads: dict[datetime, dict[str, list[Load]]] = defaultdict(lambda: defaultdict(list))
-    for node, at, block in _blocks(span, nodes):
+    buckets: Buckets[Picked] = defaultdict(lambda: defaultdict(list))
+    loads: Buckets[Load] = defaultdict(lambda: defaultdict(list))
+    for node, at, block in blocks:
         end = samples.end_of_period(at, span.seconds)
         picked = pick(block)
         if picked:
             buckets[end][node].append(picked)
         if load is not None and requests.is_counted(block):
             loads[end][node].append(load(block))
+    looks = _looks(span, buckets, loads) if load is not None else {}
     return [
-        _point(at, by_node.values(), loads[at].values()) for at, by_node in _complete(span, buckets)
+        _point(at, by_node.values(), _requests(loads[at], looks.get(at, {})))
+        for at, by_node in _complete(span, buckets)
     ]
+
+
+def _looks(
+    span: Span, buckets: Buckets[Picked], loads: Buckets[Load]
+) -> Mapping[datetime, Mapping[str, int]]:
+    """Return how often gateways counted in each period: those with requests, else a few others."""
+    if not buckets:
+        return {}
+    nodes = {node for by_node in loads.values() for node in by_node} or kept.gateways(span)
+    return kept.looks(span, nodes) if nodes else {}
 
 
 def _complete(span: Span, buckets: Mapping[datetime, Found]) -> Iterator[tuple[datetime, Found]]:
@@ -210,35 +213,7 @@ def _complete(span: Span, buckets: Mapping[datetime, Found]) -> Iterator[tuple[d
     yield from ((at, found) for at, found in sorted(buckets.items()) if at <= latest)
 
 
-def _blocks(span: Span, nodes: Sequence[str] | None) -> Iterable[tuple[str, datetime, Block]]:
-    """Yield what is kept of a span: the densest tier that reaches back so far, then denser ones."""
-    rows = MetricBlock.objects.filter(at__gt=span.begin, at__lte=span.end)
-    if nodes is not None:
-        rows = rows.filter(node__in=nodes)
-    by_tier: dict[int, list[tuple[str, datetime, Block]]] = defaultdict(list)
-    found = rows.filter(seconds__in=_tiers(span)).order_by("at")
-    for tier, *kept in found.values_list("seconds", "node", "at", "samples"):
-        by_tier[tier].append((kept[0], kept[1], kept[2]))
-    until: dict[str, datetime] = {}
-    for tier in sorted(by_tier, reverse=True):
-        reached = dict(until)
-        for node, at, block in by_tier[tier]:
-            if at > until.get(node, span.begin):
-                reached[node] = at
-                yield node, at, block
-        until = reached
-
-
-def _tiers(span: Span) -> list[int]:
-    """Return the tiers to read."""
-    age = (span.end - span.begin).total_seconds()
-    reaching = next((tier for tier in TIERS if tier.kept_seconds >= age), TIERS[-1])
-    fitting = [tier.seconds for tier in TIERS if tier.seconds <= span.seconds]
-    first = max([reaching.seconds, *fitting])
-    return [tier.seconds for tier in TIERS if tier.seconds <= first]
-
-
-def _point(at: datetime, nodes: Iterable[list[Picked]], loads: Iterable[list[Load]] = ()) -> Point:
+def _point(at: datetime, nodes: Iterable[list[Picked]], requested: dict[str, int]) -> Point:
     """Return one point: per node the mean of its looks, then the sum over nodes."""
     means = []
     count = 0.0
@@ -246,14 +221,17 @@ def _point(at: datetime, nodes: Iterable[list[Picked]], loads: Iterable[list[Loa
         means.append(samples.mean([samples.total(look) for look in looks]))
         count += sum(len(look) for look in looks) / len(looks)
     values = dict(zip(samples.FIELDS, samples.total(means), strict=True))
-    return Point(at=at, replicas=-int(-count // 1), **values, **_requests(list(loads)))
+    return Point(at=at, replicas=-int(-count // 1), **values, **requested)
 
 
-def _requests(loads: list[list[Load]]) -> dict[str, int]:
-    """Return the sum over gateways of the means of each; nothing where nobody counted."""
-    if not loads:
+def _requests(loads: Mapping[str, list[Load]], looks: Mapping[str, int]) -> dict[str, int]:
+    """Return the sum over gateways of the means of each; nothing where nobody counted.
+
+    Where a look has no load nothing came.
+    """
+    if not looks:
         return {}
-    means = [(sum(looks, Load()), len(looks)) for looks in loads]
+    means = [(sum(every, Load()), max(looks[node], len(every))) for node, every in loads.items()]
     return {
         "requests_per_second_millis": sum(one.per_second_millis // n for one, n in means),
         "requests_in_flight_millis": sum(one.in_flight_millis // n for one, n in means),

@@ -15,10 +15,11 @@ from orchestrator.core import requests
 from orchestrator.core.autoscaling.observation import NO_GATEWAY, NO_ROUTE, Sample
 from orchestrator.core.autoscaling.policy import Source
 from orchestrator.core.requests import Load
-from orchestrator.models import IngressPath, MetricBlock, Replica, Service
+from orchestrator.models import IngressPath, Replica, Service
 from orchestrator.queries import endpoints
-from orchestrator.queries.looks import FRESH, WINDOW, within_window
+from orchestrator.queries.looks import WINDOW, Looks
 
+NOTHING = {requests.PART: requests.part({}, {})}
 SOURCES = tuple(source for source in Source if not source.is_resource)
 
 
@@ -55,24 +56,23 @@ class Routed:
 NOBODY_ASKED = Routed()
 
 
-def latest(replicas: Sequence[Replica], now: datetime) -> Routed:
-    """Return the requests of replicas over the latest seconds (at most 5 queries)."""
-    known = MetricBlock.objects.filter(seconds=0, at__gt=now - FRESH, at__lte=now).order_by("at")
-    rows = [
-        row for row in known.values_list("node", "at", "samples") if requests.is_counted(row[2])
-    ]
-    if not rows:
+def latest(replicas: Sequence[Replica], looks: Looks) -> Routed:
+    """Return the requests of replicas over the latest seconds (at most 3 queries)."""
+    if looks.counted_at is None:
         return Routed()
-    looks: dict[str, list[requests.Part]] = defaultdict(list)
-    for node, _, block in within_window(rows):
-        looks[node].append(block)
+    counted: dict[str, list[requests.Part]] = defaultdict(list)
+    for node, _, block in looks.blocks:
+        if requests.is_counted(block):
+            counted[node].append(block)
     loads = dict.fromkeys(_reached(replicas), Load())
-    for blocks in looks.values():
-        kept = {requests.PART: requests.thinned(blocks)}
+    for node, blocks in counted.items():
+        # Where a look does not speak of who is asked nothing came.
+        nothing = [NOTHING] * (looks.gateways[node] - len(blocks))
+        kept = {requests.PART: requests.thinned([*blocks, *nothing])}
         for uid, (_, load) in requests.replicas_of(kept).items():
             if uid in loads:
                 loads[uid] += load
-    return Routed(at=rows[-1][1], loads=loads)
+    return Routed(at=looks.counted_at, loads=loads)
 
 
 def _reached(replicas: Sequence[Replica]) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from orchestrator.core.autoscaling.sentences import ASLEEP
 from orchestrator.core.rotation import Candidate, Standing, place_of
 from orchestrator.core.wording import be, count
 from orchestrator.manifests import deployment as manifests
@@ -20,7 +21,6 @@ from orchestrator.models import RevisionLabel, RouteEntry, Service
 from orchestrator.queries import endpoints, gateways, sleepers
 from orchestrator.queries.rows import Rows
 
-ASLEEP = "asleep: no replica runs until a request comes by an Ingress"
 _LOOKUPS = {"namespace": "namespace_id", "search": "name__icontains"}
 
 

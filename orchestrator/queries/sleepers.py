@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.db.models import F
+from django.db.models.fields.json import KeyTransform
 
 from orchestrator.core.autoscaling.observation import NO_GATEWAY, NO_ROUTE
 from orchestrator.core.lifecycle import NodeState
@@ -16,6 +17,7 @@ from orchestrator.models import Autoscaler, Deployment, Gateway, IngressPath, Re
 from orchestrator.queries import endpoints
 
 HTTP_WAY = "caddy"
+DECLARED = KeyTransform("replicas", KeyTransform("spec", "manifest"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +61,12 @@ def waking(namespaces: Collection[str] | None = None) -> set[tuple[str, str]]:
     if not targets:
         return set()
     named = Deployment.objects.filter(name__in={name for _, name in targets}, deleting=False)
-    sleepers = [row.pk for row in named.only("pk", "namespace_id", "name") if _key(row) in targets]
+    rows = named.annotate(declared=DECLARED).values_list("pk", "namespace_id", "name", "declared")
+    # Who is switched off is not woken, so nothing is to wait for it.
+    sleepers = [pk for pk, *key, declared in rows if tuple(key) in targets and declared != 0]
     reached = _services_of(sleepers)
     names = [name.split("/") for services in reached.values() for name in services]
     return {(namespace, service) for namespace, service in names}
-
-
-def _key(row: Deployment) -> tuple[str, str]:
-    return str(row.namespace_id), row.name
 
 
 def _services_of(deployments: Iterable[int]) -> Mapping[int, set[str]]:

@@ -152,7 +152,13 @@ def _snapshot(
         neighbours=neighbours,
         gateways=cluster.gateways if any(map(_is_known, replicas)) else (),
         rescheduling=_reschedule_policy(),
+        asleep=_is_asleep(deployment),
     )
+
+
+def _is_asleep(deployment: Deployment) -> bool:
+    is_owned = bool(deployment.scaled_by) and deployment.replicas == 0
+    return is_owned and manifests.declared_replicas(deployment.manifest) != 0
 
 
 def _reschedule_policy() -> ReschedulePolicy:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
@@ -168,6 +170,39 @@ def test_requests_for_who_sleeps_wait_and_are_told(caddy_site: CaddySite, server
     assert knocks[0] == {"default/web"}
     assert caddy_site.caddy.awaited() == frozenset()
     assert caddy_site.get() == (200, "one")
+
+
+def test_what_has_waited_is_counted_until_it_ends(caddy_site: CaddySite, servers: list[Backend]):
+    caddy_site.route(a_route(wakes=True, hold_seconds=20))
+    answers: list[tuple[int, str]] = []
+    slow = threading.Thread(target=lambda: answers.append(caddy_site.get("/slow?1")))
+    slow.start()
+    _until(lambda: caddy_site.caddy.awaited() == {"default/web"})
+    caddy_site.serve(servers[0])
+    servers[0].await_request()
+
+    caddy_site.serve(draining=(servers[0],))
+    during = caddy_site.busy()
+    slow.join()
+
+    assert (during, answers) == ({"one"}, [(200, "one")])
+    _until(lambda: caddy_site.busy() == frozenset())
+
+
+def test_who_gives_up_is_awaited_no_more(caddy_site: CaddySite):
+    caddy_site.route(a_route(wakes=True, hold_seconds=20))
+    with socket.create_connection(("127.0.0.1", caddy_site.ports[0]), 5) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        _until(lambda: caddy_site.caddy.awaited() == {"default/web"})
+
+    _until(lambda: caddy_site.caddy.awaited() == frozenset())
+
+
+def _until(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
 
 
 def test_a_service_nobody_serves_is_an_error_within_seconds(caddy_site: CaddySite):

@@ -6,6 +6,8 @@ Requests come at a fixed rate whatever becomes of those before, and are never re
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -23,7 +25,7 @@ from tests.stack import Stack, free_port
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 PER_SECOND, CLIENTS, ANSWER_SECONDS = 60, 4, 10
-MANIFESTS = """
+MANIFESTS = r"""
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
@@ -36,7 +38,14 @@ spec:
       containers:
       - name: main
         image: kijabi-test/busybox:1
-        command: [sh, -c, "echo here > index.html && exec httpd -f -p 80"]
+        command:
+        - sh
+        - -c
+        - |
+          mkdir cgi-bin
+          printf '#!/bin/sh\nsleep 12\nprintf "Content-Type: text/plain\\n\\nslow"\n' > cgi-bin/slow
+          chmod +x cgi-bin/slow
+          echo here > index.html && exec httpd -f -p 80
         ports: [{containerPort: 80}]
         readinessProbe: {httpGet: {port: 80, path: /index.html}, periodSeconds: 1}
 ---
@@ -85,10 +94,10 @@ class Load:
             self.seen[self.answer()] += 1
             due += CLIENTS / PER_SECOND
 
-    def answer(self) -> str:
-        connection = http.client.HTTPConnection(self.address, self.port, timeout=ANSWER_SECONDS)
+    def answer(self, path: str = "/index.html", longest: float = ANSWER_SECONDS) -> str:
+        connection = http.client.HTTPConnection(self.address, self.port, timeout=longest)
         try:
-            connection.request("GET", "/index.html", headers={"Host": "web.test"})
+            connection.request("GET", path, headers={"Host": "web.test"})
             answer = connection.getresponse()
             return f"{answer.status} {answer.read().decode().strip()}"
         except (OSError, http.client.HTTPException) as error:
@@ -198,3 +207,27 @@ def test_who_sleeps_is_woken_by_a_request(stack: Stack):
 
     words = {row["word"] for row in stack.api(f"{ONE}decisions/?changes=true")["results"]}
     assert "RequestsWaiting" in words
+
+
+def test_who_is_woken_stays_awake_until_it_has_answered(stack: Stack):
+    stack.run("apply", "-f", "-", "--wait", text=MANIFESTS)
+    load = Load("127.0.0.1", int(stack.extra["KIJABI_HTTP_PORT"]))
+    stack.run("apply", "-f", "-", text=SLEEPER)
+    stack.wait_for(lambda: stack.replicas() == [], 60)
+
+    # Longer than the autoscaler takes to see that nothing else comes.
+    assert load.answer("/cgi-bin/slow", 60) == "200 slow"
+
+    stack.wait_for(lambda: stack.replicas() == [], 60)
+
+
+@pytest.mark.parametrize("killed", ["-m\0worker", "-A\0orchestrator.celery"], ids=["agent", "control"])
+def test_a_request_survives_the_end_of_those_who_are_to_wake(stack: Stack, killed: str):
+    stack.run("apply", "-f", "-", "--wait", text=MANIFESTS)
+    load = Load("127.0.0.1", int(stack.extra["KIJABI_HTTP_PORT"]))
+    stack.run("apply", "-f", "-", text=SLEEPER)
+    stack.wait_for(lambda: stack.replicas() == [], 60)
+
+    os.kill(stack.pid_of(killed), signal.SIGKILL)
+
+    assert load.answer(longest=60) == "200 here"

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from orchestrator.core.autoscaling.sentences import ASLEEP
 from orchestrator.models import Autoscaler, Deployment, Event, ScalingDecision
 from orchestrator.operations import autoscalers, autoscaling, deployments, ingresses, routing
 from orchestrator.operations.replica_counts import OwnedByAutoscaler
 from orchestrator.queries import services
-from orchestrator.queries.services import ASLEEP
 from tests import traffic
 from tests.cluster import Cluster, change, manifest
 from tests.gateways import Post, PretendedGateway
@@ -120,6 +120,49 @@ def test_who_is_switched_off_is_not_woken(asleep: Cluster, http: PretendedGatewa
 
     assert asleep.containers() == []
     assert decided() == ["ScalingDisabled"]
+
+
+def test_nothing_waits_for_who_is_switched_off(asleep: Cluster, http: PretendedGateway):
+    deployments.scale("default", "web", 0, change())
+    routing.repair(now=timezone.now())
+
+    assert [route.wakes for route in http.ingresses["default/site"].routes] == [False]
+    assert services.get("default", "web").message != ASLEEP
+
+
+def test_who_is_switched_on_starts_with_that_number(asleep: Cluster):
+    deployments.scale("default", "web", 0, change())
+    deployments.scale("default", "web", 2, change())
+
+    asleep.settle()
+    assert len(asleep.containers()) == 2
+
+
+def test_its_status_says_that_it_sleeps(asleep: Cluster):
+    sleeping = asleep.deployment().message
+    deployments.scale("default", "web", 0, change())
+    asleep.settle()
+
+    assert (sleeping, asleep.deployment().message) == (ASLEEP, "scaled to zero")
+
+
+def test_a_rollout_while_it_sleeps_is_what_wakes(asleep: Cluster, http: PretendedGateway):
+    asleep.apply(manifest(replicas=1, version="2"))
+    http.waiting = ("default/web",)
+    http.report()
+
+    asleep.settle()
+    assert [replica.revision.number for replica in asleep.live()] == [2]
+    assert http.serving("web") == {replica.uid for replica in asleep.live()}
+
+
+def test_going_back_while_it_sleeps_wakes_nobody(asleep: Cluster):
+    asleep.apply(manifest(replicas=1, version="2"))
+
+    deployments.rollback("default", "web", change())
+
+    asleep.settle()
+    assert (asleep.containers(), asleep.deployment().message) == ([], ASLEEP)
 
 
 def test_without_its_autoscaler_it_wakes(asleep: Cluster):

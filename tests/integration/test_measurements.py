@@ -87,7 +87,13 @@ def a_day(replica: Replica, *, seconds: int = 30) -> None:
     for minute in range(26 * 60):
         at = begin + timedelta(minutes=minute)
         MetricBlock.objects.bulk_create(
-            MetricBlock(node="n1", seconds=0, at=at + timedelta(seconds=s), samples=block)
+            MetricBlock(
+                node="n1",
+                seconds=0,
+                at=at + timedelta(seconds=s),
+                names=samples.names_of(block),
+                samples=block,
+            )
             for s in range(0, 60, seconds)
         )
         measurements.roll_up(now=at + timedelta(minutes=1))

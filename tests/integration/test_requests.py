@@ -10,13 +10,16 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from orchestrator.core import samples
 from orchestrator.core.autoscaling.observation import NO_GATEWAY, NO_ROUTE
 from orchestrator.core.autoscaling.policy import Source
 from orchestrator.manifests.manifest import parse
 from orchestrator.models import Deployment, Node, Replica, Revision
 from orchestrator.operations import applying, autoscaling, measurements
-from orchestrator.queries import metrics, routed_requests
+from orchestrator.queries import looks, metrics, routed_requests
+from orchestrator.queries.kept_blocks import FINEST_SECONDS
 from orchestrator.queries.metrics import Span
+from orchestrator.queries.routed_requests import Routed
 from tests.cluster import change
 from tests.integration.api.test_autoscalers import autoscaler
 from tests.integration.test_ingest import assigned
@@ -100,12 +103,17 @@ def measure(replicas: list[Replica], requests: MeasuredRequests | None, at: date
     assert measurements.take(report, now=at)
 
 
+def routed_of(replicas: list[Replica], now: datetime) -> Routed:
+    seen_lately = looks.latest({row.deployment_id for row in replicas}, now)
+    return routed_requests.latest(replicas, seen_lately)
+
+
 def test_gateways_of_several_nodes_are_added_up(replicas: list[Replica], now: datetime):
     one, two = (row.uid for row in replicas)
     measure(replicas, seen({one: 50, two: 100}), now)
     measurements.take(told(1, node="n2", requests=seen({one: 25})), now=now)
 
-    routed = routed_requests.latest(list(Replica.objects.all()), now)
+    routed = routed_of(replicas, now)
 
     assert {uid: routed.loads[uid].per_second_millis for uid in (one, two)} == {
         one: 15_000,
@@ -118,7 +126,7 @@ def test_gateways_of_several_nodes_are_added_up(replicas: list[Replica], now: da
 def test_a_replica_without_requests_has_none_of_them(replicas: list[Replica], now: datetime):
     measure(replicas, MeasuredRequests(), now)
 
-    routed = routed_requests.latest(list(Replica.objects.all()), now)
+    routed = routed_of(replicas, now)
 
     assert routed.of(replicas[0].uid)[Source.REQUESTS_PER_SECOND].value == 0
 
@@ -126,7 +134,7 @@ def test_a_replica_without_requests_has_none_of_them(replicas: list[Replica], no
 def test_a_replica_of_nobody_is_not_kept(replicas: list[Replica], now: datetime):
     measure(replicas, seen({"nobody": 50}), now)
 
-    routed = routed_requests.latest(list(Replica.objects.all()), now)
+    routed = routed_of(replicas, now)
 
     assert set(routed.loads) == {row.uid for row in replicas}
 
@@ -138,7 +146,7 @@ def test_why_nothing_is_known_is_said(sent, now: datetime, is_routed):
         applying.apply(parse(ROUTED), change())
     measure(made, None if is_routed else MeasuredRequests(), now)
 
-    silent = routed_requests.latest(made, now).silent([made[0].uid])
+    silent = routed_of(made, now).silent([made[0].uid])
 
     assert set(silent.values()) == {NO_GATEWAY if is_routed else NO_ROUTE}
 
@@ -170,6 +178,35 @@ def test_a_series_tells_requests_of_replicas_and_services(
     assert (point["failed"], point["in_flight_millis"]) == (1000, 500)
     assert point["p50"] < LATENCY_BOUNDS_MILLIS[0]
     assert api.get(f"{METRICS}?service=none").status_code == 404
+
+
+def test_a_look_at_which_nothing_came_counts_as_well(replicas: list[Replica], now: datetime):
+    at = samples.end_of_period(now - timedelta(minutes=1), FINEST_SECONDS) - timedelta(seconds=1)
+    for step, requests in enumerate((seen({replicas[0].uid: 50}), MeasuredRequests())):
+        report = told(step + 1, node="n2", requests=requests)
+        assert measurements.take(report, now=at + timedelta(seconds=5 * step - 5))
+    measure(replicas, None, at)
+    span = Span.latest(now, timedelta(minutes=15))
+
+    assert routed_of(replicas, at).loads[replicas[0].uid].per_second_millis == 5_000
+    deployment = metrics.of_deployment("default", "web", span) or []
+    assert [point.requests_per_second_millis for point in deployment] == [5_000]
+    replica = metrics.of_replica(replicas[0].uid, span) or []
+    assert [point.requests_per_second_millis for point in replica] == [5_000]
+    service = metrics.of_service("default", "web", span)
+    assert [point.per_second_millis for point in service] == [5_000]
+
+
+def test_a_time_without_requests_is_one_with_none(replicas: list[Replica], now: datetime):
+    at = now - SETTLED
+    measure(replicas, None, at)
+    measurements.take(told(1, node="n2", requests=MeasuredRequests()), now=at)
+    span = Span.latest(now, timedelta(minutes=15))
+
+    [point] = metrics.of_deployment("default", "web", span) or []
+    [service] = metrics.of_service("default", "web", span)
+
+    assert (point.requests_per_second_millis, service.per_second_millis) == (0, 0)
 
 
 def test_a_day_of_requests_is_thinned_out(replicas: list[Replica], now: datetime):

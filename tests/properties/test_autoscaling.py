@@ -133,8 +133,9 @@ def test_a_constant_load_comes_to_rest(total, begin):
 
 
 @given(
-    under_way=st.lists(st.integers(0, 2), min_size=1, max_size=4),
-    per_second=st.integers(0, 30_000),
+    # Nothing at all is the interesting case, and rare among all others.
+    under_way=st.just([0]) | st.lists(st.integers(0, 2), min_size=1, max_size=4),
+    per_second=st.just(0) | st.integers(0, 30_000),
     waiting=st.booleans(),
     pending=st.booleans(),
 )
@@ -155,3 +156,94 @@ def test_nobody_falls_asleep_over_a_request(under_way, per_second, waiting, pend
 
     is_quiet = not (waiting or pending or per_second or any(under_way))
     assert (desired == 0) == is_quiet
+
+
+IN_FLIGHT = Source.REQUESTS_IN_FLIGHT
+drowsy = st.builds(
+    lambda maximum, target, others, **fields: Policy(
+        minimum=0, maximum=maximum, metrics=(value_of(IN_FLIGHT, target), *others), **fields
+    ),
+    maximum=st.integers(1, 30),
+    target=st.integers(100, 5000),
+    others=st.sampled_from(((), (cpu(50),))),
+    up=some_rules,
+    down=some_rules,
+)
+
+
+def _served(under_way, used=None, **fields):
+    """Return what is seen of replicas with so many requests (in thousandths) each."""
+    of_cpu = {} if used is None else {Source.CPU: sample(used)}
+    replicas = tuple(
+        replace(a_load(f"r{index}"), samples={IN_FLIGHT: sample(number), **of_cpu})
+        for index, number in enumerate(under_way)
+    )
+    return seen(replicas, asleep=not replicas, **fields)
+
+
+requests = st.sampled_from(([], [0], [0, 0])) | st.lists(st.integers(0, 9000), max_size=12)
+
+
+@given(
+    policy=drowsy,
+    under_way=requests,
+    used=st.none() | st.integers(0, 400),
+    waiting=st.booleans(),
+    rolling_out=st.booleans(),
+    past=agos,
+)
+def test_who_may_sleep_stays_within_the_bounds(
+    policy, under_way, used, waiting, rolling_out, past
+):
+    observation = _served(
+        under_way,
+        used,
+        waiting=waiting,
+        rolling_out=rolling_out,
+        recommendations=recommended(*past),
+    )
+
+    desired = evaluate(policy, observation).desired
+
+    assert 0 <= desired <= policy.maximum
+    assert desired >= 1 or not (waiting or any(under_way))
+
+
+@given(policy=drowsy, under_way=requests, more=st.integers(0, 9000), waiting=st.booleans())
+def test_more_requests_never_send_anybody_to_sleep(policy, under_way, more, waiting):
+    light = evaluate(policy, _served(under_way, 50, waiting=waiting)).desired
+    heavy = evaluate(policy, _served([n + more for n in under_way], 50, waiting=True)).desired
+
+    assert heavy >= light
+
+
+@given(total=st.integers(0, 30_000), begin=st.integers(0, 10), window=st.integers(0, 120))
+def test_constant_requests_neither_wake_nor_send_to_sleep_for_ever(total, begin, window):
+    down = Rules(window_seconds=window, select=Select.MAX, policies=a_policy().down.policies)
+    policy = a_policy(value_of(IN_FLIGHT, 1000), minimum=0, maximum=50, down=down)
+
+    course = _course_of_requests(policy, total, begin)
+
+    steps = [after - before for before, after in pairwise(course) if after != before]
+    assert sum((before > 0) != (after > 0) for before, after in pairwise(steps)) <= 1
+    assert len(set(course[-20:])) == 1
+    assert (course[-1] == 0) == (total == 0)
+
+
+def _course_of_requests(policy, total, begin, rounds=60):
+    """Return the numbers that follow when requests are shared, or wait where there is nobody."""
+    course, recommendations, now = [begin], [], NOW
+    for _ in range(rounds):
+        current = course[-1]
+        shared = [total // current + (i < total % current) for i in range(current)]
+        observation = replace(
+            _served(shared, waiting=not current and total > 0),
+            recommendations=tuple(recommendations),
+            now=now,
+        )
+        decision = evaluate(policy, observation)
+        if decision.proposed is not None:
+            recommendations.append(Recommendation(at=now, replicas=decision.proposed))
+        course.append(decision.desired)
+        now += timedelta(seconds=15)
+    return course

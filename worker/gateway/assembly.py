@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # The kernel takes no longer path for a socket.
 _LONGEST_SOCKET = 100
+# Each request that waits here takes one, and two once it goes on: 1,024 would be few.
+_OPEN_FILES = 16384
 
 
 def gateway(
@@ -35,6 +38,7 @@ def gateway(
 
     `bridge` is the node's address on the bridge of its containers, where there is one.
     """
+    _allow_open_files()
     owner = _owner(config)
     folder = _folder(config)
     notes: list[str] = []
@@ -80,6 +84,13 @@ def remove(config: WorkerConfig) -> str:
     """End what a node's gateway has left behind; return what went wrong, empty for nothing."""
     caddy.end(_folder(config))
     return kernel.remove_all(_owner(config))
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _owner(config: WorkerConfig) -> Owner:

@@ -16,6 +16,7 @@ import shutil
 import socket
 import sysconfig
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,15 +130,20 @@ class Caddy:
         return frozenset(asleep[name] for name in self._holding.waiting() if name in asleep)
 
     def under_way(self) -> dict[tuple[str, int], int]:
-        """Return how many requests each end has now; nothing while Caddy does not say it."""
+        """Return how many requests each end has now; of Caddy's nothing while it does not say it.
+
+        Those that were held go through us: of them it does not know who has them.
+        """
+        held = self._holding.under_way()
         if not self._is_running:
-            return {}
+            return held
         try:
             rows = json.loads(self._ask("GET", "/reverse_proxy/upstreams", b""))
         except (OSError, http.client.HTTPException, ValueError, CannotRoute) as error:
             logger.warning("Caddy does not say who is busy: %s", error)
-            return {}
-        return {end_of(row["address"]): row["num_requests"] for row in rows or ()}
+            return held
+        told = {end_of(row["address"]): row["num_requests"] for row in rows or ()}
+        return Counter(told) + Counter(held)
 
     def notes(self) -> tuple[str, ...]:
         """Return on which ports it listens, unless they are those that browsers use."""

@@ -124,7 +124,8 @@ def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
         "keep_alive": {"max_idle_conns_per_host": 256, "idle_timeout": "60s"},
     }
     if route.timeout_seconds:
-        transport["response_header_timeout"] = f"{route.timeout_seconds}s"
+        # The time begins when a request goes on, also to where it waits for who sleeps.
+        transport["response_header_timeout"] = f"{route.timeout_seconds + _waiting(route)}s"
     return {
         "handler": "reverse_proxy",
         "dynamic_upstreams": {
@@ -138,7 +139,8 @@ def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
         "transport": transport,
         "load_balancing": {
             "selection_policy": _policy(name, sticky=route.sticky),
-            "try_duration": f"{TRY_SECONDS}s",
+            # Also while the worker is away in which requests wait for who sleeps.
+            "try_duration": f"{max(TRY_SECONDS, _waiting(route))}s",
             "try_interval": TRY_EVERY,
             # What never reached anybody is always tried again; what may have, only if that is safe.
             "retry_match": [{"method": ["GET", "HEAD", "OPTIONS"]}],
@@ -146,6 +148,11 @@ def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
         "health_checks": {"passive": {"fail_duration": "2s", "max_fails": 1}},
         "stream_close_delay": STREAM,
     }
+
+
+def _waiting(route: HttpRoute) -> int:
+    """Return for how many seconds a request may wait until somebody is awake."""
+    return route.hold_seconds if route.wakes else 0
 
 
 def _policy(name: str, *, sticky: bool) -> _Config:

@@ -40,15 +40,24 @@ async def carry(
     Raises:
         OSError: the end cannot be reached, or a connection broke.
     """
-    async with asyncio.timeout(CONNECT_SECONDS):
-        there, back = await asyncio.open_connection(*end)
+    there, back = await connect(end)
     try:
-        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        await asyncio.gather(pump(reader, back), pump(there, writer))
     finally:
         back.close()
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def connect(end: tuple[str, int]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to an end.
+
+    Raises:
+        OSError: it cannot be reached.
+    """
+    async with asyncio.timeout(CONNECT_SECONDS):
+        return await asyncio.open_connection(*end)
+
+
+async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """Carry one direction to its end, and tell the other side that it has come."""
     try:
         while chunk := await source.read(CHUNK):

@@ -14,6 +14,7 @@ _NAMES = {
     Source.REQUESTS_PER_SECOND: "requests per second",
     Source.REQUESTS_IN_FLIGHT: "requests in flight",
 }
+ASLEEP = "asleep: no replica runs until a request comes by an Ingress"
 _HELD = {
     Word.UP_STABILISED: "a lower number was enough within the window for scaling up",
     Word.DOWN_STABILISED: "a higher number was needed within the window for scaling down",
@@ -28,7 +29,7 @@ _HELD = {
 _PLAIN = {
     Word.NO_TARGET: "there is no such deployment",
     Word.DISABLED: "nothing is done while 0 replicas are asked for",
-    Word.ASLEEP: "asleep: no replica runs until a request comes by an Ingress",
+    Word.ASLEEP: ASLEEP,
     Word.WOKEN: "from 0 to 1 replica: requests wait for it at a gateway",
     Word.UNWATCHED: "from 0 to 1 replica: nobody would notice a request",
 }

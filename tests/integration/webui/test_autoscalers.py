@@ -60,6 +60,14 @@ def test_the_form_keeps_what_it_does_not_show(operator: Client):
         pytest.param({"minimum": "9"}, "more than maxReplicas, which is 6", id="crossed-bounds"),
         pytest.param({"schedule": "noon"}, "is no window; write one as", id="no-window"),
         pytest.param({"maximum": "many"}, "Enter a whole number", id="no-number"),
+        pytest.param({"minimum": "-1"}, "greater than or equal to 0", id="below-nothing"),
+        pytest.param({"cpu": "0"}, "greater than or equal to 1", id="a-share-of-0"),
+        pytest.param({"minimum": "0"}, "nothing tells when to come back", id="never-woken"),
+        pytest.param(
+            {"schedule": "0 8 * * * for 1h in Mars/Olympus min 2"},
+            "which is not known here; use one such as Europe/Berlin",
+            id="no-time-zone",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_beside_the_form(operator: Client, wrong, told_so):

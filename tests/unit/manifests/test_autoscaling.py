@@ -149,7 +149,7 @@ FIRST = "spec.metrics[0]"
         pytest.param(
             BARE + CPU % "{type: AverageValue, averageValue: 0m}",
             f'document 1, line 8: {FIRST}.resource.target.averageValue: is "0m"; '
-            "a target must be more than 0",
+            "a target must be more than 0, and 1Ei at most",
             id="a-value-of-0",
         ),
         pytest.param(

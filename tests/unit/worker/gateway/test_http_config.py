@@ -108,3 +108,15 @@ def test_acme_is_used_where_a_directory_is_given():
     (policy,) = tls["automation"]["policies"]
     assert policy["subjects"] == ["a.example"]
     assert policy["issuers"][0]["ca"] == "https://acme.example/directory"
+
+
+@pytest.mark.parametrize(("wakes", "answer", "tried"), [(False, "5s", "5s"), (True, "65s", "60s")])
+def test_who_sleeps_is_waited_for(wakes: bool, answer: str, tried: str):
+    route = a_route(timeout_seconds=5, wakes=wakes, hold_seconds=60)
+
+    config = render({"default/edge": an_ingress(route)}, AROUND)
+
+    [served, _] = config["apps"]["http"]["servers"]["http"]["routes"]
+    proxy = served["handle"][-1]
+    assert proxy["transport"]["response_header_timeout"] == answer
+    assert proxy["load_balancing"]["try_duration"] == tried
