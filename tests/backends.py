@@ -11,10 +11,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from worker.routes import Certificate
 
 SLOW_SECONDS = 1.0
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    connections = 0
+
+    def process_request(self, *request: Any) -> None:
+        self.connections += 1
+        super().process_request(*request)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.connections -= 1
 
 
 class Backend:
@@ -24,11 +38,15 @@ class Backend:
         self.name = name
         self.requests = 0
         self._came = threading.Event()
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
+
+    @property
+    def connections(self) -> int:
+        """Return how many are open."""
+        return self._server.connections
 
     def await_request(self) -> None:
         """Return once a request has come."""
