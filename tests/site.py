@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -218,6 +219,28 @@ class Site:
         self.stack.wait_for(lambda: _container_pid(uid) not in {0, before})
         self.settle()
 
+    def be_away(self, seconds: float, *, with_agents: bool = False) -> None:
+        """Stop the control plane for so long."""
+        agents = self.nodes if with_agents else []
+        for node in agents:
+            node.end()
+        self.stack.end()
+        time.sleep(seconds)
+        self.stack.start()
+        for node in agents:
+            node.start()
+        self.await_nodes()
+        self.settle()
+
+    def await_nodes(self) -> None:
+        """Wait until the control plane hears every node."""
+        names = {node.name for node in self.nodes}
+        self.stack.wait_for(lambda: self._ready_nodes() == names, PATIENCE_SECONDS)
+
+    def _ready_nodes(self) -> set[str]:
+        rows = self.stack.api("nodes/")["results"]
+        return {row["name"] for row in rows if row["state"] == "ready"}
+
     def settle(self, count: int | None = None, *, gone: str = "") -> None:
         """Wait until so many replicas are there, all of one version, all serving, and no others."""
         wanted = self.count if count is None else count
@@ -275,8 +298,7 @@ def running(folder: Path, *, count: int, drain_seconds: int = 30) -> Iterator[Si
         for name in ("a", "b"):
             site.nodes.append(LocalNode(name, stack))
             site.nodes[-1].start()
-        states = {"a": "ready", "b": "ready"}
-        stack.wait_for(lambda: _states(stack) == states, PATIENCE_SECONDS)
+        site.await_nodes()
         site.update()
         yield site
     finally:
@@ -284,7 +306,3 @@ def running(folder: Path, *, count: int, drain_seconds: int = 30) -> Iterator[Si
             node.end()
         stack.end()
         stack.run("down")
-
-
-def _states(stack: Stack) -> dict[str, str]:
-    return {row["name"]: row["state"] for row in stack.api("nodes/")["results"]}

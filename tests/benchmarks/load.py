@@ -6,7 +6,8 @@ Needs root, Docker and nftables. A control plane and two nodes run here, with re
 load comes at a fixed rate from a process of its own: through the service's address and through the
 HTTP gateways of both nodes, on connections that are kept and on new ones. Nothing is repeated, and
 times count from when a request was due. While it goes on, replicas are exchanged in turn, until so
-many requests were sent; then replica, gateways, agents and the control plane are killed or stopped.
+many requests were sent; then replicas, gateways and agents are killed, and the control plane is
+stopped, also with all agents.
 
 It ends with 1 unless no request failed while replicas were exchanged, agents died and the control
 plane was away, with a p99 below five times the idle one, and what was killed cost at most a second.
@@ -104,13 +105,8 @@ class Course:
             self.kill("kill -9 of a replica", made.kill_one)
             self.kill("kill -9 of a gateway", node.kill_caddy)
             self.kill("kill -9 of an agent", node.kill_agent, may_fail=False)
-        self.act("control plane stopped", lambda: self._stop(seconds_away))
-
-    def _stop(self, seconds: float) -> None:
-        self._site.stack.end()
-        time.sleep(seconds)
-        self._site.stack.start()
-        self._site.settle()
+        self.act("control plane stopped", lambda: made.be_away(seconds_away))
+        self.act("agents stopped as well", lambda: made.be_away(seconds_away, with_agents=True))
 
 
 def main() -> None:
