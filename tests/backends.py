@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from worker.routes import Certificate
 
@@ -21,6 +22,15 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     # A crowd comes at once.
     request_queue_size = 512
+    connections = 0
+
+    def process_request(self, *request: Any) -> None:
+        self.connections += 1
+        super().process_request(*request)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.connections -= 1
 
 
 class Backend:
@@ -34,6 +44,11 @@ class Backend:
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
+
+    @property
+    def connections(self) -> int:
+        """Return how many are open."""
+        return self._server.connections
 
     def await_request(self) -> None:
         """Return once a request has come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +40,7 @@ class CaddySite:
         )
         self.folder = folder
         self._make = lambda: Caddy(program or "", around, folder, self.names.know_upstreams)
-        self.caddy = self._make()
+        self.caddy, self.has_agent = self._make(), True
         self.view = View()
 
     def route(self, *routes: HttpRoute, **fields) -> None:
@@ -67,10 +68,24 @@ class CaddySite:
         self.view = view
         self.caddy.carry_out(view)
 
+    def lose_agent(self) -> None:
+        """End what the agent does; Caddy and what else outlives one goes on."""
+        if self.has_agent:
+            self.has_agent = False
+            self.caddy.close()
+            self.names.close()
+
+    def ends_pid(self) -> int:
+        """Return the pid of the program that tells where replicas are."""
+        return int(json.loads((self.folder / "ends.pid").read_text())[0])
+
     def succeed(self, *routes: HttpRoute) -> None:
         """Have another worker come after the one that is; it may begin with other routes."""
         self.caddy.close()
-        self.caddy = self._make()
+        if not self.has_agent:
+            self.names = NameServer("127.0.0.1", port=self.names.port)
+            self.names.start()
+        self.caddy, self.has_agent = self._make(), True
         self._put(self._with(*routes) if routes else self.view)
 
     def _with(self, *routes: HttpRoute, **fields) -> View:
@@ -78,9 +93,8 @@ class CaddySite:
         return replace(self.view, ingresses={"default/edge": ingress})
 
     def close(self) -> None:
-        self.caddy.close()
+        self.lose_agent()
         caddy.end(self.folder)
-        self.names.close()
 
 
 def target_of(server: Backend) -> Target:

@@ -18,13 +18,16 @@ import sysconfig
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from worker.gateway import companion
+from worker.gateway import companion, ends
 from worker.gateway.companion import Companion
+from worker.gateway.ends import Ends
 from worker.gateway.holding import Holding
 from worker.gateway.http_config import REFRESH_SECONDS, Surroundings, render
+from worker.gateway.live import LOOPBACK
 from worker.gateway.nftables import CannotRoute
 from worker.gateway.rotation import View
 from worker.gateway.upstreams import Upstreams, end_of
@@ -49,6 +52,7 @@ def find() -> str | None:
 def end(folder: Path) -> None:
     """End the Caddy that was left running in a folder, once its requests have ended, or soon."""
     companion.end(folder, Caddy.name, END_SECONDS)
+    ends.end(folder)
 
 
 class Caddy:
@@ -63,7 +67,8 @@ class Caddy:
         folder: Path,
         publish: Callable[[Upstreams], None],
     ) -> None:
-        self._around = around
+        self._ends = Ends(folder)
+        self._around = replace(around, ends=f"udp/{LOOPBACK}:{self._ends.port}")
         self._socket = Path(around.admin.removeprefix("unix/").partition("|")[0])
         self._publish = publish
         self._upstreams = Upstreams()
@@ -75,6 +80,8 @@ class Caddy:
         self._companion = Companion(self.name, argv, folder, self._feed)
         self._is_running = self._companion.take_over()
         self._is_strange = self._is_running
+        if self._is_running:
+            self._ends.start()
 
     @property
     def pid(self) -> int | None:
@@ -155,6 +162,7 @@ class Caddy:
     def close(self) -> None:
         """Leave it to the next worker: requests go on while there is none."""
         self._companion.leave()
+        self._ends.leave()
         self._holding.close()
 
     def _ends_of(self, route: str) -> tuple[tuple[str, int], ...]:
@@ -164,6 +172,9 @@ class Caddy:
         self._wanted = config
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket.unlink(missing_ok=True)
+        self._ends.start()
+        if not self._ends.await_answer(BIRTH_SECONDS):
+            raise CannotRoute(f"nobody tells Caddy where replicas are; {self._latest_words()}")
         self._companion.start()
         self._is_running = True
         deadline = time.monotonic() + BIRTH_SECONDS

@@ -103,9 +103,10 @@ class Companion:
                 # What ends the worker's group of processes is not meant for it.
                 start_new_session=True,
             )
-        self._process = ProcessId.of(process.pid)
-        if self._process is not None:
-            _write(self._record, self._process, self._identity())
+        found = ProcessId.of(process.pid)
+        if found is not None:
+            _write(self._record, found, self._identity())
+        self._process = found
         if self._left.is_set():
             process.kill()
         try:

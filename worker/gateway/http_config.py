@@ -20,10 +20,16 @@ REFRESH_SECONDS = 0.01
 TRY_SECONDS = 5
 TRY_EVERY = "25ms"
 CONNECT = "1s"
-# Kept when the names cannot be asked for: better an old answer than none.
-STALE = "1h"
+# How long an old answer is believed each time that a question fails: better an old one than none.
+# No longer, as Caddy does not ask again before: a client that leaves fails its question, too.
+STALE_SECONDS = REFRESH_SECONDS
+# What is idle for so long is closed before the server might close it, which no request should meet.
+# A gateway on another node counts it as busy until then, so that the replica may not stop.
+UPSTREAM_IDLE = "1s"
 # A websocket outlives a change of the configuration by so long.
 STREAM = "12h"
+# While no agent runs it would say a hundred times a second that nobody answers.
+_NOISY = ("http.reverse_proxy.upstreams.srv",)
 _Config = dict[str, Any]
 
 
@@ -31,7 +37,8 @@ _Config = dict[str, Any]
 class Surroundings:
     """What the gateway of one node is given: ports, files, where names are answered.
 
-    With an `acme` directory certificates of automatic hosts come from there.
+    `resolver` knows the names of routes, `ends` those of who serves them. With an `acme` directory
+    certificates of automatic hosts come from there.
     """
 
     admin: str
@@ -40,6 +47,7 @@ class Surroundings:
     resolver: str
     storage: str
     access_log: str
+    ends: str = ""
     acme: str = ""
     acme_email: str = ""
 
@@ -116,12 +124,11 @@ def _noted(key: str, value: str) -> _Config:
 
 
 def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
-    resolver = {"addresses": [around.resolver]}
     transport: _Config = {
         "protocol": "http",
-        "resolver": resolver,
+        "resolver": {"addresses": [around.ends or around.resolver]},
         "dial_timeout": CONNECT,
-        "keep_alive": {"max_idle_conns_per_host": 256, "idle_timeout": "60s"},
+        "keep_alive": {"max_idle_conns_per_host": 256, "idle_timeout": UPSTREAM_IDLE},
     }
     if route.timeout_seconds:
         # The time begins when a request goes on, also to where it waits for who sleeps.
@@ -133,8 +140,8 @@ def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
             # With a dot at its end, so that no search list is tried.
             "name": f"{name}.",
             "refresh": f"{int(REFRESH_SECONDS * 1000)}ms",
-            "grace_period": STALE,
-            "resolver": resolver,
+            "grace_period": f"{int(STALE_SECONDS * 1000)}ms",
+            "resolver": {"addresses": [around.resolver]},
         },
         "transport": transport,
         "load_balancing": {
@@ -217,7 +224,7 @@ def _logging(access_log: str) -> _Config:
     rotation = {"roll_size_mb": 50, "roll_keep": 2, "roll_keep_days": 30}
     return {
         "logs": {
-            "default": {"level": "WARN", "exclude": ["http.log.access.access"]},
+            "default": {"level": "WARN", "exclude": ["http.log.access.access", *_NOISY]},
             "access": {
                 "writer": {"output": "file", "filename": access_log, **rotation},
                 "encoder": {"format": "json"},

@@ -48,6 +48,7 @@ def look_up(name: str, services: Mapping[str, LiveService], upstreams: Upstreams
 def _of_gateway(name: str, upstreams: Upstreams) -> Found:
     address = address_of(name)
     if address is not None:
+        # A Caddy that an earlier release has started asks here, until it is told otherwise.
         return Found(addresses=(address,))
     targets = upstreams.targets.get(name, ())
     return Found(servers=tuple((target.port, end_name(target)) for target in targets))
