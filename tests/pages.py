@@ -11,6 +11,9 @@ ONLY_FOR = {
     "/deployments/new/?mode=yaml": CHANGERS,
     "/deployments/default/web/edit/": CHANGERS,
     "/deployments/default/web/edit/?mode=yaml": CHANGERS,
+    "/apply/": CHANGERS,
+    "/apply/?kind=secret": CHANGERS,
+    "/apply/?expose=web": CHANGERS,
     "/users/": ("admin",),
 }
 
@@ -51,6 +54,11 @@ PAGES = (
     "/services/",
     "/services/default/web/",
     "/services/default/lonely/",
+    "/ingresses/default/{ingress}/",
+    "/namespaces/",
+    "/apply/",
+    "/apply/?kind=secret",
+    "/apply/?expose=web",
     "/gateways/",
     "/jobs/",
     "/jobs/{job}/",

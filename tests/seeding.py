@@ -70,7 +70,12 @@ def seed(now: datetime, size: Size | None = None) -> dict[str, str]:
     _watch(deployments[1], now)
     MetricBlock.objects.bulk_create(_blocks(deployments[0], replicas[:3], now))
     web = [replica for replica in replicas if replica.deployment.name == "web"]
-    return {"replica": web[0].uid, "job": jobs[-1].uid, "event": str(events[-1].pk)}
+    return {
+        "replica": web[0].uid,
+        "job": jobs[-1].uid,
+        "event": str(events[-1].pk),
+        "ingress": "site",
+    }
 
 
 def _traffic(revisions: list[Revision], now: datetime) -> None:

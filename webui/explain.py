@@ -15,14 +15,19 @@ from orchestrator.queries.deployments import DeploymentRecord
 from orchestrator.queries.replicas import ReplicaRecord
 
 
-def next_steps(record: DeploymentRecord, replicas: Sequence[ReplicaRecord]) -> dict[str, Any]:
-    """Return the facts of the rollout card: `pace`, `then` and `gives_up_at` (or None)."""
+def next_steps(
+    record: DeploymentRecord, replicas: Sequence[ReplicaRecord], *, may_go_back: bool
+) -> dict[str, Any]:
+    """Return the facts of the rollout card: `pace`, `then` and `gives_up_at` (or None).
+
+    `may_go_back` tells whether an earlier revision has worked.
+    """
     old = sum(row.revision != record.revision for row in replicas)
     return {
         "pace": _pace(record.intent),
         "then": _then(record, old),
         "gives_up_at": _gives_up_at(record),
-        "afterwards": _afterwards(record.intent.on_failure),
+        "afterwards": _afterwards(record.intent.on_failure, may_go_back=may_go_back),
     }
 
 
@@ -59,7 +64,7 @@ def _then(record: DeploymentRecord, old: int) -> str:
             ngettext("%(n)d old replica is retired", "%(n)d old replicas are retired", old)
             % {"n": old}
         )
-    return _("Next: ") + _(", then ").join(parts) + "." if parts else ""
+    return _("Next: ") + _(", then ").join(parts) if parts else ""
 
 
 def _gives_up_at(record: DeploymentRecord) -> datetime | None:
@@ -68,7 +73,9 @@ def _gives_up_at(record: DeploymentRecord) -> datetime | None:
     return record.progressed_at + timedelta(seconds=record.intent.progress_deadline_seconds)
 
 
-def _afterwards(choice: OnFailure) -> str:
+def _afterwards(choice: OnFailure, *, may_go_back: bool) -> str:
+    if choice is OnFailure.ROLLBACK and not may_go_back:
+        return _("it is then held as it stands, as no earlier revision has worked")
     return {
         OnFailure.ROLLBACK: _("it then goes back to the latest revision that worked"),
         OnFailure.PAUSE: _("it is then held as it stands"),

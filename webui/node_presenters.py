@@ -86,7 +86,7 @@ def gauges(record: NodeRecord) -> list[Gauge]:
         _gauge(_("Memory"), memory, size, record.memory_bytes),
     )
     used = (
-        _used(record.cpu_millis_used, record.cpu_millis, presenters.cores),
+        _used(record.cpu_millis_used, record.cpu_millis, _in_cores),
         _used(record.memory_bytes_used, record.memory_bytes, presenters.size),
     )
     return [
@@ -116,6 +116,11 @@ def _looks() -> dict[str, Look]:
         "cordoned": Look(tone="pause", words=_("Cordoned")),
         "ready": Look(tone="ok", words=_("Ready")),
     }
+
+
+def _in_cores(millis: int) -> str:
+    number = presenters.cores(millis)
+    return _("1 core") if number == "1" else _("%(n)s cores") % {"n": number}
 
 
 def _used(part: int | None, whole: int, worded: Callable[[int], str]) -> tuple[str, int | None]:

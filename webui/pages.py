@@ -32,11 +32,13 @@ from orchestrator.operations.deployments import (
 )
 from orchestrator.operations.draining import DeadlineOutOfRange
 from orchestrator.operations.events import Change
+from orchestrator.operations.namespaces import NamespaceInUse
 from orchestrator.operations.node_marks import LabelFixed
 from orchestrator.operations.nodes import NodeAlive
 from orchestrator.operations.rebalancing import RebalanceRefused
 from orchestrator.operations.replica_counts import OwnedByAutoscaler
 from orchestrator.operations.replicas import ReplicaNotRunning
+from orchestrator.operations.stored import ObjectConflict, ObjectExists
 from orchestrator.queries.rows import Rows
 from webui import repeats
 
@@ -56,7 +58,10 @@ MISTAKES = (
     GenerationConflict,
     LabelFixed,
     ManifestInvalid,
+    NamespaceInUse,
     NodeAlive,
+    ObjectConflict,
+    ObjectExists,
     OwnedByAutoscaler,
     RebalanceRefused,
     ReplicaNotRunning,

@@ -18,9 +18,10 @@ from orchestrator.core.rotation import Standing
 from orchestrator.queries.deployments import DeploymentRecord
 from orchestrator.queries.events import SYSTEM, EventRecord
 from orchestrator.queries.gateways import GatewayRecord
+from orchestrator.queries.ingresses import IngressRecord
 from orchestrator.queries.jobs import JobRecord
 from orchestrator.queries.replicas import ReplicaRecord
-from orchestrator.queries.services import EndpointRecord, ServiceRecord
+from orchestrator.queries.services import ASLEEP, EndpointRecord, ServiceRecord
 
 MOST_SLOTS = 60
 
@@ -48,7 +49,7 @@ def of_deployment(record: DeploymentRecord) -> Look:  # noqa: PLR0911, one retur
         return Look(tone="idle", words=_("Deleting"))
     match DeploymentPhase(record.phase):
         case DeploymentPhase.AVAILABLE if record.desired == 0:
-            return Look(tone="idle", words=_("Stopped"))
+            return Look(tone="idle", words=_("Asleep") if is_asleep(record) else _("Stopped"))
         case DeploymentPhase.AVAILABLE:
             return Look(tone="ok", words=_("Running %(part)s") % {"part": part})
         case DeploymentPhase.DEGRADED:
@@ -62,6 +63,11 @@ def of_deployment(record: DeploymentRecord) -> Look:  # noqa: PLR0911, one retur
         case _:
             part = f"{min(record.updated, record.available)}/{record.desired}"
             return Look(tone="progress", words=_("Rolling out %(part)s") % {"part": part})
+
+
+def is_asleep(record: DeploymentRecord) -> bool:
+    """Tell whether an autoscaler lets nothing run until a request comes."""
+    return bool(record.scaled_by) and record.desired == 0 and record.declared != 0
 
 
 def of_phase(phase: str) -> Look:
@@ -110,9 +116,30 @@ def of_service(record: ServiceRecord) -> Look:
     """Return the verdict on a service."""
     if record.serving:
         return Look(tone="ok", words=_("%(n)d in rotation") % {"n": record.serving})
+    if record.message == ASLEEP:
+        return Look(tone="idle", words=_("Asleep"))
     if record.endpoints:
         return Look(tone="bad", words=_("Nobody in rotation"))
     return Look(tone="warn", words=_("Selects nothing"))
+
+
+def of_ingress(record: IngressRecord) -> Look:
+    """Return the verdict on an ingress."""
+    if record.held:
+        return Look(tone="pause", words=_("Requests wait"))
+    if record.unconfirmed:
+        return Look(tone="progress", words=_("Catching up"))
+    return Look(tone="ok", words=_("Open"))
+
+
+def of_saved(action: str) -> Look:
+    """Return what would be, or was, done to an object that is applied."""
+    looks = {
+        "created": Look(tone="ok", words=_("New")),
+        "configured": Look(tone="progress", words=_("Changed")),
+        "unchanged": Look(tone="idle", words=_("As it is")),
+    }
+    return looks[action]
 
 
 def of_endpoint(record: EndpointRecord) -> Look:
@@ -225,11 +252,13 @@ def slots(record: DeploymentRecord, replicas: Sequence[ReplicaRecord]) -> list[S
     new = [r for r in live if r.revision == record.revision]
     old = [r for r in live if r.revision != record.revision]
     found = [Slot(kind="ready", words=ready) for r in new if r.ready]
+    unplaced = sum(r.phase == ReplicaPhase.PENDING for r in new)
     bad = [r for r in new if not r.ready and of_replica(r).tone == "bad"]
     found += [Slot(kind="failing", words=failing)] * len(bad)
-    others = sum(not r.ready for r in new) - len(bad)
+    others = sum(not r.ready for r in new) - len(bad) - unplaced
     found += [Slot(kind="coming", words=coming)] * others
     found += [Slot(kind="old", words=_("old revision"))] * len(old)
+    found += [Slot(kind="missing", words=_("waiting for a node"))] * unplaced
     missing = record.desired - len(found)
     found += [Slot(kind="missing", words=_("not there yet"))] * missing
     return _squeeze(found)

@@ -7,6 +7,7 @@ from webui.login import Login
 from webui.views import (
     account,
     acts,
+    applying,
     autoscalers,
     commands,
     deployments,
@@ -14,6 +15,7 @@ from webui.views import (
     frame,
     log_stream,
     logs,
+    namespaces,
     nodes,
     overview,
     rebalancing,
@@ -75,6 +77,15 @@ urlpatterns = [
     path("nodes/<str:name>/marks/save/", nodes.save_marks, name="save-marks"),
     path("services/", traffic.service_list, name="services"),
     path("services/<str:namespace>/<str:name>/", traffic.service, name="service"),
+    path("services/<str:namespace>/<str:name>/delete/", traffic.delete_service, name="end-service"),
+    path("ingresses/<str:namespace>/<str:name>/", traffic.ingress, name="ingress"),
+    path(
+        "ingresses/<str:namespace>/<str:name>/delete/", traffic.delete_ingress, name="end-ingress"
+    ),
+    path("secrets/<str:namespace>/<str:name>/delete/", traffic.delete_secret, name="end-secret"),
+    path("namespaces/", namespaces.namespace_list, name="namespaces"),
+    path("namespaces/<str:name>/delete/", namespaces.delete, name="end-namespace"),
+    path("apply/", applying.apply, name="apply"),
     path("gateways/", traffic.gateway_list, name="gateways"),
     path("jobs/", things.job_list, name="jobs"),
     path("jobs/<str:uid>/", things.job, name="job"),

@@ -119,6 +119,8 @@ def _given_up(snapshot: Snapshot) -> tuple[ReplicaView, ...]:
     if snapshot.spec.fenced:
         return ()
     lost = {node.name: node.lost_at for node in snapshot.nodes if node.state is NodeState.LOST}
+    if not lost:
+        return ()
     there = [view for view in snapshot.replicas if view.phase.is_live and view.node in lost]
     since = [at for view in there if (at := lost[str(view.node)]) is not None]
     seconds = (snapshot.now - min(since)) // timedelta(seconds=1) if since else 0

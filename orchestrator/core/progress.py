@@ -62,7 +62,8 @@ def completion(snapshot: Snapshot) -> CompleteRollout | None:
     if snapshot.rollout.state is RolloutState.COMPLETE and current.completed:
         return None
     wanted = snapshot.spec.replicas
-    how = f"all {count(wanted, 'replica')} {be(wanted)} of it and available"
+    all_of_it = "its 1 replica" if wanted == 1 else f"all {wanted} replicas"
+    how = f"{all_of_it} {be(wanted)} of it and available"
     return CompleteRollout(
         revision=current.number,
         reason=Reason.COMPLETE,

@@ -9,11 +9,11 @@ place the replica, and no replica twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from orchestrator.core import landscape
+from orchestrator.core.candidates import Candidate, Candidates
 from orchestrator.core.classify import take_census
 from orchestrator.core.landscape import Landscape, Spread
 from orchestrator.core.lifecycle import RolloutState
@@ -23,8 +23,6 @@ from orchestrator.core.snapshot import NodeView, ReplicaView, Snapshot
 from orchestrator.core.spec import Amounts
 from orchestrator.core.wording import be, cores, count, join, memory
 
-# In thousandths of a node: what the fuller one of two has to lose.
-LEAST_GAIN = 100
 MOST_MOVES = 50
 
 
@@ -68,12 +66,12 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     """Return what to move; the snapshots are those of all deployments at one moment."""
     land = Landscape(snapshots)
     why_not = {item.deployment: _why_skipped(item) for item in snapshots}
-    taking_part = [name for name, why in why_not.items() if not why]
+    candidates = Candidates(land, [name for name, why in why_not.items() if not why])
     before, moves = land.spread(), list[Move]()
-    while (found := _best(land, taking_part)) is not None and len(moves) < MOST_MOVES:
+    while (found := _best(land, candidates)) is not None and len(moves) < MOST_MOVES:
         candidate, view = found
         moves.append(_described(land, view, candidate))
-        land.move(candidate.deployment, view, candidate.target)
+        candidates.move(candidate, view)
     return Proposal(
         moves=tuple(moves),
         before=before,
@@ -83,71 +81,17 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """A possible move of some replica of a deployment between two nodes, by numbers alone."""
-
-    deployment: str
-    source: str
-    target: str
-    pairs: int
-    relief: int
-    fullest: int
-
-    @property
-    def rank(self) -> tuple[int, int, int, str, str, str]:
-        """Return the order in which candidates are tried, the best one first."""
-        balance = 0 if self.pairs else -self.relief
-        return (
-            -self.pairs,
-            balance,
-            self.fullest,
-            self.deployment,
-            self.source,
-            self.target,
-        )
-
-
-def _best(land: Landscape, taking_part: Sequence[str]) -> tuple[_Candidate, ReplicaView] | None:
+def _best(land: Landscape, candidates: Candidates) -> tuple[Candidate, ReplicaView] | None:
     """Return the move that gains most of those that may be made, and whom it moves."""
-    for candidate in sorted(_candidates(land, taking_part), key=lambda item: item.rank):
-        snapshot = land.snapshots[candidate.deployment]
-        view = land.least_missed(snapshot, candidate.source)
-        if view is not None and land.is_allowed(snapshot, view, candidate.target):
+    for candidate in candidates.best_first():
+        view = land.least_missed(candidate.deployment, candidate.source)
+        if view is not None and land.is_allowed(candidate.deployment, view, candidate.target):
             return candidate, view
     return None
 
 
-def _candidates(land: Landscape, taking_part: Sequence[str]) -> Iterator[_Candidate]:
-    shares = {name: share(node.reserved, node.capacity) for name, node in land.nodes.items()}
-    for deployment in taking_part:
-        snapshot = land.snapshots[deployment]
-        own = landscape.own(snapshot)
-        for source, here in own.items():
-            view = land.least_missed(snapshot, source)
-            if view is None:
-                continue
-            left = land.nodes[source].reserved - view.reserved
-            share_left = share(left, land.nodes[source].capacity)
-            for target, node in land.nodes.items():
-                pairs = here - own[target] - 1
-                if pairs < 0 or target == source or not landscape.is_open(node):
-                    continue
-                fullest = max(share_left, share(node.reserved + view.reserved, node.capacity))
-                relief = max(shares[source], shares[target]) - fullest
-                if pairs or (relief >= LEAST_GAIN and landscape.has_capacity(node)):
-                    yield _Candidate(
-                        deployment=deployment,
-                        source=source,
-                        target=target,
-                        pairs=pairs,
-                        relief=relief,
-                        fullest=fullest,
-                    )
-
-
-def _described(land: Landscape, view: ReplicaView, found: _Candidate) -> Move:
-    snapshot = land.snapshots[found.deployment]
+def _described(land: Landscape, view: ReplicaView, found: Candidate) -> Move:
+    snapshot = land.snapshot(found.deployment)
     seconds = _seconds_to_serve(snapshot)
     surges = most_at_once(snapshot.spec) > snapshot.spec.replicas
     return Move(
@@ -165,10 +109,10 @@ def _described(land: Landscape, view: ReplicaView, found: _Candidate) -> Move:
     )
 
 
-def _gain(land: Landscape, view: ReplicaView, found: _Candidate) -> str:
-    snapshot = land.snapshots[found.deployment]
+def _gain(land: Landscape, view: ReplicaView, found: Candidate) -> str:
+    snapshot = land.snapshot(found.deployment)
     if found.pairs:
-        own = landscape.own(snapshot)
+        own = land.own(found.deployment)
         here, there = own[found.source], own[found.target]
         return (
             f"{found.source} runs {here} of its {count(snapshot.spec.replicas, 'replica')} and "

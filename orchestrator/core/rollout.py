@@ -99,7 +99,8 @@ def _resize_new(counts: Counts, spec: DeploymentSpec) -> tuple[ScaleRevision, ..
         why = f"{spec.replicas} {be(spec.replicas)} wanted"
         return (_step(counts.current, desired + added, Reason.SCALE_UP, why),)
     old = counts.total - desired
-    why = f"{spec.replicas} {be(spec.replicas)} wanted, {count(old, 'old replica')} remain"
+    remain = "remains" if old == 1 else "remain"
+    why = f"{spec.replicas} {be(spec.replicas)} wanted, {count(old, 'old replica')} {remain}"
     why = f"{why} and at most {most} may exist at once"
     return (_step(counts.current, desired + added, Reason.ROLLOUT_SURGE, why),)
 

@@ -13,7 +13,7 @@ from orchestrator.core.plan import DeploymentPhase, Reason, Verdict
 from orchestrator.core.replicas import Changes
 from orchestrator.core.snapshot import ReplicaView, RolloutView, Snapshot
 from orchestrator.core.spec import OnFailure, Strategy
-from orchestrator.core.wording import be, count, join
+from orchestrator.core.wording import be, count, join, of
 
 
 def judge(snapshot: Snapshot, census: Census, changes: Changes, rollout: RolloutView) -> Verdict:
@@ -43,7 +43,7 @@ def _judge(
     if complete:
         return _complete(snapshot, census, rollout, waits)
     wanted, updated = snapshot.spec.replicas, census.available_of(snapshot.current)
-    facts = f"{updated} of {count(wanted, 'updated replica')} {be(updated)} available"
+    facts = f"{of(updated, wanted, 'updated replica')} available"
     return DeploymentPhase.PROGRESSING, f"{facts}{waits}"
 
 
@@ -58,7 +58,7 @@ def _complete(
         return DeploymentPhase.PROGRESSING, f"{served}; {_moving(census)}{waits}"
     facts = f"{available} {be(available)} available{waits}"
     if available < rollout.available:
-        facts = f"{available} of {count(wanted, 'replica')} {be(available)} available{waits}"
+        facts = f"{of(available, wanted, 'replica')} available{waits}"
         return DeploymentPhase.DEGRADED, facts
     return DeploymentPhase.PROGRESSING, f"scaling to {count(wanted, 'replica')}, {facts}"
 
@@ -81,13 +81,13 @@ def _moving(census: Census) -> str:
 
 def _paused(snapshot: Snapshot, census: Census, *, complete: bool) -> str:
     wanted, available = snapshot.spec.replicas, len(census.available)
-    facts = f"{available} of {count(wanted, 'replica')} {be(available)} available"
+    facts = f"{of(available, wanted, 'replica')} available"
     if complete:
         return f"paused with no rollout under way; {facts}"
     updated = len(census.live[snapshot.current])
     return (
         f"the rollout to revision {snapshot.current} is paused; "
-        f"{updated} of {count(wanted, 'replica')} {be(updated)} updated and {facts}"
+        f"{of(updated, wanted, 'replica')} updated and {facts}"
     )
 
 

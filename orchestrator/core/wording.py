@@ -17,6 +17,11 @@ def be(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
+def of(part: int, whole: int, noun: str) -> str:
+    """Return a part of a number with its verb: `1 of 3 replicas is`, `0 of 1 replica is`."""
+    return f"{part} of {count(whole, noun)} {be(1 if whole == 1 else part)}"
+
+
 def join(parts: Sequence[str]) -> str:
     """Return the parts as one enumeration: `a`, `a and b`, `a, b and c`."""
     *head, tail = parts

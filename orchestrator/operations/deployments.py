@@ -309,7 +309,7 @@ def _create(manifest: Manifest, change: Change, verb: str) -> Deployment:
         change,
         _act(deployment, verb, after=count(spec.replicas, "replica")),
         reason="Created",
-        message=f"{deployment} is created with {spec.replicas} replicas",
+        message=f"{deployment} is created with {count(spec.replicas, 'replica')}",
     )
     return deployment
 

@@ -37,6 +37,11 @@ class ThrottledBackend(ModelBackend):
     Every login goes through here, also those of Django's own admin.
     """
 
+    def get_user(self, user_id: int) -> User | None:
+        """Return a user with their role, in one query for each page."""
+        user = accounts.with_groups(User.objects.filter(pk=user_id)).first()
+        return user if user is not None and self.user_can_authenticate(user) else None
+
     def authenticate(
         self,
         request: HttpRequest | None,

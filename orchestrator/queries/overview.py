@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.plan import DeploymentPhase
@@ -29,6 +30,17 @@ class Trouble:
     replica: str
     reason: str
     message: str
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worst:
+    """The replica of a deployment that shows best what is wrong; one that `waits` has no node."""
+
+    replica: str
+    reason: str
+    message: str
+    waits: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,22 +85,43 @@ def interesting() -> Interesting:
     )
 
 
-def _worst_replicas() -> dict[int, tuple[str, str, str]]:
-    """Return, by deployment, the troubled replica that restarted most: uid, reason, message."""
-    rows = Replica.objects.filter(TROUBLE).order_by("-restarts")
-    worst: dict[int, tuple[str, str, str]] = {}
-    for pk, uid, phase, reason, message, waiting in rows.values_list(
-        "deployment_id", "uid", "phase", "reason", "message", "waiting"
-    )[:MOST_ROWS]:
-        text = waiting if phase == ReplicaPhase.PENDING else message
-        worst.setdefault(pk, (uid, reason, text))
+def worst_of(names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Worst]:
+    """Return the worst replica of each of these deployments that has one in trouble (1 query)."""
+    if not names:
+        return {}
+    rows = Replica.objects.filter(TROUBLE, deployment__name__in={name for _, name in names})
+    rows = rows.filter(deployment__namespace__name__in={namespace for namespace, _ in names})
+    return _worst(rows, "deployment__namespace__name", "deployment__name")
+
+
+def _worst_replicas() -> dict[int, Worst]:
+    """Return by deployment the troubled replica that restarted most."""
+    found = _worst(Replica.objects.filter(TROUBLE), "deployment_id")
+    return {pk: worst for (pk,), worst in found.items()}
+
+
+def _worst(rows: QuerySet[Replica], *keys: str) -> dict[Any, Worst]:
+    worst: dict[Any, Worst] = {}
+    shown = ("uid", "phase", "reason", "message", "waiting")
+    for row in rows.order_by("-restarts", "pk").values_list(*shown, *keys)[:MOST_ROWS]:
+        uid, phase, reason, message, waiting, *key = row
+        waits = phase == ReplicaPhase.PENDING
+        said = Worst(replica=uid, reason=reason, message=waiting if waits else message, waits=waits)
+        worst.setdefault(tuple(key), said)
     return worst
 
 
-def _trouble(row: Deployment, worst: Mapping[int, tuple[str, str, str]]) -> Trouble:
-    replica, reason, message = worst.get(row.pk, ("", "", ""))
-    record = deployments.record(row)
-    return Trouble(deployment=record, replica=replica, reason=reason, message=message)
+def _trouble(row: Deployment, worst: Mapping[int, Worst]) -> Trouble:
+    record, found = deployments.record(row), worst.get(row.pk)
+    if found is None:
+        return Trouble(deployment=record, replica="", reason="", message="")
+    return Trouble(
+        deployment=record,
+        replica=found.replica,
+        reason=found.reason,
+        message=found.message,
+        waits=found.waits,
+    )
 
 
 def _gravity(row: Deployment) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from orchestrator.core import rebalancing
 from orchestrator.core.landscape import Spread
 from orchestrator.core.lifecycle import GONE_PHASES
 from orchestrator.core.rebalancing import Proposal
-from orchestrator.models import Deployment, MoveState, Rebalance, RebalanceMove, Replica
+from orchestrator.models import MoveState, Rebalance, RebalanceMove, Replica
 from orchestrator.queries import snapshots
 
 STATES = ("proposed", "none", "running", "done", "cancelled")
@@ -69,7 +69,7 @@ def propose(*, now: datetime) -> Proposal:
 
     Deployments with rules about who runs beside them take two more each.
     """
-    rows = list(Deployment.objects.order_by("namespace_id", "name"))
+    rows = list(snapshots.deployments().order_by("namespace_id", "name"))
     found = snapshots.with_failures(rows, snapshots.load_all(rows, now=now), now=now)
     return rebalancing.propose(found)
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from orchestrator.core.autoscaling.sentences import ASLEEP
@@ -83,14 +83,14 @@ def select(wanted: Mapping[str, str], *, confirmed: bool = True) -> Rows[Service
     With `confirmed` false nobody asks which gateways have their routes.
     """
     filters = {_LOOKUPS[key]: value for key, value in wanted.items() if value}
-    rows: QuerySet[Service] = Service.objects.filter(**filters).order_by("namespace_id", "name")
+    rows = _rows(confirmed=confirmed).filter(**filters).order_by("namespace_id", "name")
     complete = partial(_records, confirmed=confirmed)
-    return Rows(rows.prefetch_related("ports"), complete=complete)
+    return Rows(rows, complete=complete)
 
 
 def get(namespace: str, name: str) -> ServiceRecord | None:
     """Return one service, or None."""
-    rows = Service.objects.filter(namespace_id=namespace, name=name).prefetch_related("ports")
+    rows = _rows(confirmed=True).filter(namespace_id=namespace, name=name)
     return next(iter(_records(list(rows))), None)
 
 
@@ -119,7 +119,6 @@ def _records(rows: list[Service], *, confirmed: bool = True) -> list[ServiceReco
     if not rows:
         return []
     found = endpoints.candidates(rows)
-    told = _told(rows) if confirmed else {}
     have = {view.node: view.generation for view in gateways.waited_for()} if confirmed else {}
     empty = {str(row.namespace_id) for row in rows if not found[row.pk]}
     asleep = sleepers.waking(empty) if empty else set()
@@ -127,7 +126,7 @@ def _records(rows: list[Service], *, confirmed: bool = True) -> list[ServiceReco
         _record(
             row,
             found[row.pk],
-            told.get((row.namespace_id, row.name), 0),
+            getattr(row, "told", None) or 0,
             have,
             may_sleep=(row.namespace_id, row.name) in asleep,
         )
@@ -135,16 +134,18 @@ def _records(rows: list[Service], *, confirmed: bool = True) -> list[ServiceReco
     ]
 
 
-def _told(rows: Sequence[Service]) -> dict[tuple[str, str], int]:
-    """Return by service the generation of its routes."""
+def _rows(*, confirmed: bool) -> QuerySet[Service]:
+    """Return services with their ports, and with the generation of their routes if asked."""
+    rows: QuerySet[Service] = Service.objects.prefetch_related("ports")
+    if not confirmed:
+        return rows
     entries = RouteEntry.objects.filter(
         kind=RouteEntry.SERVICE,
         removed=False,
-        namespace__in={row.namespace_id for row in rows},
-        name__in={row.name for row in rows},
+        namespace=OuterRef("namespace_id"),
+        name=OuterRef("name"),
     )
-    known = entries.values_list("namespace", "name", "generation")
-    return {(space, name): generation for space, name, generation in known}
+    return rows.annotate(told=Subquery(entries.values("generation")[:1]))
 
 
 def _record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q, Sum, TextField
+from django.db.models import Count, Q, QuerySet, Sum, TextField
 from django.db.models.functions import Cast
 
 from orchestrator.core.lifecycle import (
@@ -49,6 +50,32 @@ from orchestrator.queries.views import (
 )
 
 FAILURES_COUNT_FOR = timedelta(minutes=10)
+_SEEN_OF_DEPLOYMENT = (
+    "namespace_id",
+    "name",
+    "replicas",
+    "revision",
+    "deleting",
+    "rebalancing",
+    "rollout_state",
+    "scaled_for",
+    "scaled_max",
+    "progressed_at",
+    "seen_updated",
+    "seen_old",
+    "seen_ready",
+    "seen_available",
+)
+_SEEN_OF_REVISION = (
+    "pk",
+    "deployment_id",
+    "number",
+    "desired",
+    "completed_at",
+    "is_rollback",
+    "created_at",
+    "text",
+)
 
 
 def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime) -> Snapshot:
@@ -72,6 +99,13 @@ def load(deployment: Deployment, revisions: Sequence[Revision], *, now: datetime
     return replace(snapshot, asked=_asked([deployment]).get(deployment.pk, ()))
 
 
+def deployments() -> QuerySet[Deployment]:
+    """Return all deployments, with what `load_all` reads of them and no more."""
+    return Deployment.objects.only(*_SEEN_OF_DEPLOYMENT).annotate(
+        manifest_text=Cast("manifest", TextField())
+    )
+
+
 def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapshot]:
     """Return the snapshots of many deployments, in their order, without what nodes have seen.
 
@@ -83,7 +117,9 @@ def load_all(deployments: Iterable[Deployment], *, now: datetime) -> list[Snapsh
     revisions: dict[int, list[Any]] = defaultdict(list)
     kept = Revision.objects.filter(deployment__in=wanted).order_by("number")
     # As text: most templates were read before, and reading them is most of the work.
-    for revision in kept.defer("template").annotate(text=Cast("template", TextField())):
+    for revision in kept.annotate(text=Cast("template", TextField())).values_list(
+        *_SEEN_OF_REVISION, named=True
+    ):
         revisions[revision.deployment_id].append(revision)
     replicas: dict[int, list[Any]] = defaultdict(list)
     rows = Replica.objects.exclude(phase__in=GONE_PHASES).order_by()
@@ -142,7 +178,7 @@ def _snapshot(
     return Snapshot(
         now=now,
         deployment=str(deployment),
-        spec=spec_of(as_text(deployment.manifest), deployment.replicas),
+        spec=spec_of(_manifest_of(deployment), deployment.replicas),
         current=deployment.revision,
         deleting=deployment.deleting,
         rollout=rollout_of(deployment),
@@ -158,7 +194,13 @@ def _snapshot(
 
 def _is_asleep(deployment: Deployment) -> bool:
     is_owned = bool(deployment.scaled_by) and deployment.replicas == 0
-    return is_owned and manifests.declared_replicas(deployment.manifest) != 0
+    return is_owned and manifests.declared_replicas(json.loads(_manifest_of(deployment))) != 0
+
+
+def _manifest_of(deployment: Deployment) -> str:
+    """Return the manifest as text: as it was selected, if it was."""
+    selected: str | None = getattr(deployment, "manifest_text", None)
+    return as_text(deployment.manifest) if selected is None else selected
 
 
 def _reschedule_policy() -> ReschedulePolicy:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast
 
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.rotation import Standing
@@ -16,7 +17,7 @@ from orchestrator.core.snapshot import ReplicaView, RevisionView
 from orchestrator.core.spec import Amounts, DeploymentSpec, Resources
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests import placing
-from orchestrator.models import Endpoint, Replica, Revision
+from orchestrator.models import Endpoint, Replica
 
 
 def reserved_for(replica: Any) -> Amounts:
@@ -29,6 +30,27 @@ def reserved_for(replica: Any) -> Amounts:
 def resources_from(stored: Mapping[str, Any]) -> Resources:
     """Read resources as a replica row keeps them."""
     return Resources(**stored)
+
+
+@lru_cache(maxsize=4096)
+def _resources_of(text: str) -> Resources:
+    return resources_from(json.loads(text))
+
+
+@lru_cache(maxsize=4096)
+def _failures_of(text: str) -> tuple[datetime, ...]:
+    return tuple(datetime.fromtimestamp(at, tz=UTC) for at in json.loads(text))
+
+
+def moment_of(text: str) -> datetime:
+    """Read a moment that was selected as text: Django's own way costs ten times as much."""
+    read = datetime.fromisoformat(text)
+    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+
+
+@lru_cache(maxsize=4096)
+def _amounts(cpu_millis: int, memory_bytes: int) -> Amounts:
+    return Amounts(cpu_millis=cpu_millis, memory_bytes=memory_bytes)
 
 
 def as_text(stored: Any) -> str:
@@ -56,8 +78,8 @@ def _asked_by_template(text: str) -> Mapping[str, Any]:
     }
 
 
-def revision_view(revision: Revision, template: str) -> RevisionView:
-    """Return a revision, given its template as text."""
+def revision_view(revision: Any, template: str) -> RevisionView:
+    """Return a revision, given its row and its template as text."""
     return RevisionView(
         number=revision.number,
         desired=revision.desired,
@@ -68,6 +90,7 @@ def revision_view(revision: Revision, template: str) -> RevisionView:
     )
 
 
+_PHASES = {phase.value: phase for phase in ReplicaPhase}
 _SEEN_OF_REPLICA = (
     "deployment_id",
     "revision_id",
@@ -76,20 +99,20 @@ _SEEN_OF_REPLICA = (
     "node_id",
     "phase",
     "ready",
-    "ready_at",
+    "ready_text",
     "restarts",
     "deletion_cost",
-    "resources",
+    "resources_text",
     "cpu_millis_requested",
     "memory_bytes_requested",
     "update_failed",
     "waiting",
     "withdrawn_at",
     "withdrawn_for",
-    "failures",
+    "failures_text",
     "replaces",
     "moves",
-    "created_at",
+    "created_text",
     "routed",
     "routes_generation",
 )
@@ -101,6 +124,11 @@ def with_routes(rows: QuerySet[Replica]) -> Iterable[Any]:
     annotated = rows.annotate(
         routed=Exists(told.filter(standing=Standing.SERVING)),
         routes_generation=Subquery(told.order_by("-generation").values("generation")[:1]),
+        # As text, which is read here: the usual way would be most of the work.
+        resources_text=Cast("resources", TextField()),
+        failures_text=Cast("failures", TextField()),
+        ready_text=Cast("ready_at", TextField()),
+        created_text=Cast("created_at", TextField()),
     )
     return annotated.values_list(*_SEEN_OF_REPLICA, named=True)
 
@@ -113,23 +141,23 @@ def replica_views(rows: Iterable[Any], numbers: Mapping[int, int]) -> tuple[Repl
             revision=numbers[row.revision_id],
             slot=row.slot,
             node=row.node_id,
-            phase=ReplicaPhase(row.phase),
+            phase=_PHASES[row.phase],
             ready=row.ready,
-            ready_at=row.ready_at,
+            ready_at=moment_of(row.ready_text) if row.ready_text else None,
             restarts=row.restarts,
             deletion_cost=row.deletion_cost,
-            resources=resources_from(row.resources),
-            reserved=reserved_for(row),
+            resources=_resources_of(row.resources_text),
+            reserved=_amounts(row.cpu_millis_requested, row.memory_bytes_requested),
             update_failed=row.update_failed,
             waiting=row.waiting,
             routed=row.routed,
             routes_generation=row.routes_generation or 0,
             withdrawn_at=row.withdrawn_at,
             withdrawn_for=row.withdrawn_for,
-            failures=tuple(datetime.fromtimestamp(at, tz=UTC) for at in row.failures),
+            failures=_failures_of(row.failures_text),
             replaces=row.replaces,
             moves=row.moves,
-            created_at=row.created_at,
+            created_at=moment_of(row.created_text),
         )
         for row in rows
     )

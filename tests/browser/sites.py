@@ -86,4 +86,5 @@ def _ids(stack: Stack) -> dict[str, str]:
         "replica": next(row["uid"] for row in stack.ready() if row["deployment"] == "web"),
         "job": str(stack.api("jobs/")["results"][0]["uid"]),
         "event": str(stack.api("events/")["results"][0]["id"]),
+        "ingress": "front",
     }

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from orchestrator.operations.access import why_not
 from webui import node_presenters, presenters, repeats
+from webui.curl import lines_of
 from webui.presenters import Look
 
 register = template.Library()
@@ -32,6 +33,9 @@ for _name in (
     "of_phase",
     "of_replica",
     "of_service",
+    "of_ingress",
+    "of_saved",
+    "is_asleep",
     "of_endpoint",
     "of_gateway",
     "of_job",
@@ -146,6 +150,13 @@ def once() -> SafeString:
 def refusal(context: dict[str, Any], address: str, method: str = "POST") -> str:
     """Return why the person who looks may not do this; empty when they may."""
     return why_not(context["request"].user, address, method)
+
+
+@register.inclusion_tag("webui/_commands.html", takes_context=True)
+def curl(context: dict[str, Any], subject: str, *names: str) -> dict[str, str]:
+    """Show what the buttons of a page send, as lines for a shell."""
+    root = context["request"].build_absolute_uri("/api/v1/")
+    return {"lines": lines_of(subject, root, *names)}
 
 
 @register.simple_tag(takes_context=True)

@@ -32,6 +32,8 @@ def _index(request: HttpRequest, form: PasswordChangeForm) -> HttpResponse:
         "roles": roles_up_to(role_of(user)),
         "made": request.session.pop("made_token", ""),
     }
+    # Nobody comes here only to change the password: the page begins where it begins.
+    form.fields["old_password"].widget.attrs.pop("autofocus", None)
     return show(request, "account", context, topics="")
 
 

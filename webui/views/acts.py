@@ -29,7 +29,10 @@ def scale(request: HttpRequest, namespace: str, name: str) -> str:
     """Set the number of replicas."""
     number = whole(request.POST.get("replicas", ""))
     before = deployments.scale(namespace, name, number, change(request))
-    return _("%(name)s is asked to run %(n)d replicas") % {"name": before.name, "n": number}
+    said = ngettext(
+        "%(name)s is asked to run %(n)d replica", "%(name)s is asked to run %(n)d replicas", number
+    )
+    return said % {"name": before.name, "n": number}
 
 
 @act("deployment-pause")

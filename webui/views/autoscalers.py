@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +16,7 @@ from orchestrator.manifests.problems import ManifestInvalid
 from orchestrator.operations import autoscalers as operations
 from orchestrator.operations.announce import autoscaler_topic, deployment_topic
 from orchestrator.queries import autoscalers, backtests, metrics, nodes, replicas
-from orchestrator.queries.autoscalers import AutoscalerRecord
+from orchestrator.queries.autoscalers import AutoscalerRecord, DecisionRecord
 from orchestrator.queries.backtests import Backtest
 from orchestrator.queries.deployments import DeploymentRecord
 from orchestrator.queries.metrics import Point
@@ -165,9 +166,25 @@ def _show(
     topics = deployment_topic(record.namespace, record.name)
     if owner is not None:
         rows = autoscalers.decisions(owner.namespace, owner.name)
-        context["page"] = paged(request, rows, 20)
+        context["page"] = shown = paged(request, rows, 20)
+        context["decisions"] = _folded(shown)
         topics += f" {autoscaler_topic(owner.namespace, owner.name)}"
     return show(request, "deployment_autoscaler", context, topics=topics)
+
+
+def _folded(decisions: Iterable[DecisionRecord]) -> list[tuple[DecisionRecord, int]]:
+    """Return decisions with equal ones in a row folded into the latest, and how many it was."""
+    found: list[tuple[DecisionRecord, int]] = []
+    for row in decisions:
+        if found and _outcome(found[-1][0]) == _outcome(row):
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((row, 1))
+    return found
+
+
+def _outcome(row: DecisionRecord) -> tuple[object, ...]:
+    return (row.word, row.current, row.proposed, row.desired)
 
 
 def _picture(backtest: Backtest | None) -> Picture | None:

@@ -48,6 +48,7 @@ def run(request: HttpRequest, uid: str) -> HttpResponse:
     context = {
         "replica": record,
         "look": presenters.of_replica(record),
+        "runs": True,
         "command": text,
         "output": "".join(item.text for item in items if not isinstance(item, Ending)),
         "ending": next((item.message for item in items if isinstance(item, Ending)), refused),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -26,8 +27,11 @@ def index(request: HttpRequest) -> HttpResponse:
     """List deployments, filtered and page by page."""
     filters = wanted(request, "search", "namespace", phase=tuple(DeploymentPhase))
     counts = overview.phase_counts(filters)
+    shown = paged(request, deployments.select(filters))
+    why = overview.worst_of([(record.namespace, record.name) for record in shown])
     context = {
-        "page": paged(request, deployments.select(filters)),
+        "page": shown,
+        "rows": [(record, why.get((record.namespace, record.name))) for record in shown],
         "filters": filters,
         "chips": [(phase, counts[phase]) for phase in DeploymentPhase if counts.get(phase)],
         "total": sum(counts.values()),
@@ -65,6 +69,7 @@ def detail(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     current = next((item for item in history if item.current), None)
     old = [row for row in rows if row.revision != record.revision]
     slots = presenters.slots(record, rows)
+    leading = services.names_for(namespace, name)
     failing = [row for row in rows if presenters.of_replica(row).tone in {"bad", "warn"}]
     return _show(
         request,
@@ -78,11 +83,12 @@ def detail(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
         failing=failing[0] if failing else None,
         failing_count=len(failing),
         current=current,
+        services=leading,
         previous=_rollback_target(history, record),
-        steps=next_steps(record, rows),
+        steps=next_steps(record, rows, may_go_back=_rollback_target(history, record) is not None),
         events=events.select({"namespace": namespace, "deployment": name})[:10],
         picture=replicas_over_time(namespace, name, record.desired),
-        traffic=_requests_since(current, record) if current is not None else None,
+        traffic=_requests_since(current, record, leading) if current is not None else None,
     )
 
 
@@ -142,13 +148,14 @@ def settings(request: HttpRequest, namespace: str, name: str) -> HttpResponse:
     return _show(request, "settings", record, written=kinds[True], full=kinds[False])
 
 
-def _requests_since(current: RevisionRecord, record: DeploymentRecord) -> Tally | None:
+def _requests_since(
+    current: RevisionRecord, record: DeploymentRecord, leading: Sequence[str]
+) -> Tally | None:
     """Return what gateways counted while the latest revision was rolled out; None: nobody did."""
     now = timezone.now()
     end = min(now, current.completed_at or now)
     if now - current.created_at > metrics.LONGEST:
         return None
-    leading = services.names_for(record.namespace, record.name)
     keys = {f"{record.namespace}/{service}" for service in leading}
     return metrics.tally(keys, current.created_at, end + metrics.LONGEST_PERIOD) if keys else None
 

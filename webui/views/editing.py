@@ -15,6 +15,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.documents import read
@@ -250,18 +251,25 @@ def _impact(present: dict[str, Any] | None, manifest: Manifest) -> str:
     """Return in one sentence what the change does to what runs."""
     count = manifests.spec_of(manifest.full).replicas
     if present is None:
-        return _("Starts %(n)d replicas.") % {"n": count}
+        return ngettext("Starts %(n)d replica.", "Starts %(n)d replicas.", count) % {"n": count}
     before = from_object(present)
     old = manifests.template_of(before.full)
     new = manifests.template_of(manifest.full)
     if manifests.rollout_hash(old) != manifests.rollout_hash(new):
-        return _("Replaces %(n)d replicas, as the update strategy says.") % {"n": count}
+        said = ngettext(
+            "Replaces %(n)d replica, as the update strategy says.",
+            "Replaces %(n)d replicas, as the update strategy says.",
+            count,
+        )
+        return said % {"n": count}
     if old != new:
         return _("Changes limits in place; nothing restarts.")
     was = manifests.spec_of(before.full).replicas
     if was != count:
-        return _("Goes from %(was)d to %(n)d replicas; nothing else restarts.") % {
-            "was": was,
-            "n": count,
-        }
+        said = ngettext(
+            "Goes from %(was)d to %(n)d replica; nothing else restarts.",
+            "Goes from %(was)d to %(n)d replicas; nothing else restarts.",
+            count,
+        )
+        return said % {"was": was, "n": count}
     return _("Nothing that runs is touched.")

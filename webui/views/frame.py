@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from orchestrator.manifests.manifest import parse
 from orchestrator.operations import applying
-from orchestrator.queries import deployments, nodes
+from orchestrator.queries import deployments, nodes, services
 from webui.context import THEMES, places
 from webui.pages import act, back, change, page, problem, show, wanted
 
@@ -52,11 +52,18 @@ def search(request: HttpRequest) -> HttpResponse:
     text = wanted(request, "q").get("q", "")
     overview, listed, *others = places()
     new = (_("New deployment"), reverse("webui:new"))
-    account = (_("Account and tokens"), reverse("webui:account"))
-    pages = [overview, listed, new, *others, account]
+    more = [
+        (_("Apply YAML"), reverse("webui:apply")),
+        (_("Namespaces"), reverse("webui:namespaces")),
+        (_("Rebalance"), reverse("webui:rebalance")),
+        (_("Account and tokens"), reverse("webui:account")),
+        (_("Users"), reverse("webui:users")),
+    ]
+    pages = [overview, listed, new, *others, *more]
     context = {
         "text": text,
         "deployments": deployments.select({"search": text})[:FOUND],
+        "services": services.select({"search": text}, confirmed=False)[:FOUND],
         "nodes": [node for node in nodes.select()[:500] if text.lower() in node.name][:FOUND],
         "pages": [item for item in pages if text.lower() in item[0].lower()],
     }

@@ -30,6 +30,8 @@ def replica(request: HttpRequest, uid: str) -> HttpResponse:
         "leaving": waiting.leaving(uid, now=now) if record.phase == ReplicaPhase.WITHDRAWN else "",
         # Who lacks least stands first.
         "by_nearness": sorted(places, key=lambda place: (len(place.objections), place.node)),
+        "is_live": ReplicaPhase(record.phase).is_live,
+        "runs": record.phase == ReplicaPhase.RUNNING,
         "kept": source.kept if source is not None else "",
         "jobs": jobs.select({"replica": uid})[:BESIDE],
         "events": events.select({"replica": uid})[:30],

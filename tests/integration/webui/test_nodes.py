@@ -133,10 +133,10 @@ def test_what_is_used_stands_beside_what_is_reserved_while_it_is_measured(
     MetricBlock.objects.update(at=timezone.now() - timedelta(minutes=1))
     stale = text(admin, "/nodes/n1/")
 
-    assert "CPU 0 of 4 cores, 0 %, 0.4 used" in fresh
+    assert "CPU 0 of 4 cores, 0 %, 0.4 cores used" in fresh
     assert "Memory 0 B of 8 GiB, 0 %, 2 GiB used" in fresh
     assert 'class="used" y="5" width="10"' in drawn
-    assert "0.4 used" not in stale
+    assert "0.4 cores used" not in stale
 
 
 def test_a_node_that_gave_away_more_than_it_has_is_marked(admin: Client, cluster: Cluster):

@@ -20,6 +20,8 @@ MOST_QUERIES = 10
 # What stands for the variables of an address.
 VALUES = {
     "<str:namespace>/<str:name>": "default/web",
+    "ingresses/default/web": "ingresses/default/{ingress}",
+    "namespaces/<str:name>": "namespaces/default",
     "nodes/<str:name>": "nodes/n1",
     "replicas/<str:uid>": "replicas/{replica}",
     "jobs/<str:uid>": "jobs/{job}",

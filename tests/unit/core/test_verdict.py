@@ -161,7 +161,7 @@ SITUATIONS = [
             replicas=(a_replica("old", 1, phase=ReplicaPhase.STOPPING),),
         ),
         PHASE.PROGRESSING,
-        "0 of 1 updated replica are available; 1 old replica is stopping first",
+        "0 of 1 updated replica is available; 1 old replica is stopping first",
         id="recreate-waits-for-the-old",
     ),
 ]
