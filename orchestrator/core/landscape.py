@@ -6,13 +6,14 @@ A value to try moves on, for `rebalancing.py`; it changes in place and is thrown
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core import relocating, victims
 from orchestrator.core.classify import take_census
 from orchestrator.core.constraints import PodTerm, matches
 from orchestrator.core.lifecycle import NodeState
+from orchestrator.core.placement import filters
 from orchestrator.core.placement.placer import Placer
 from orchestrator.core.placement.resources import share
 from orchestrator.core.snapshot import NeighbourView, NodeView, ReplicaView, RevisionView, Snapshot
@@ -32,12 +33,15 @@ class Spread:
 
 
 class Landscape:
-    """Where everything runs; `snapshots` by deployment and `nodes` by name are as of now."""
+    """Where everything runs; `nodes` by name are as of now, those in `snapshots` as they were."""
 
     def __init__(self, snapshots: Sequence[Snapshot]) -> None:
         self.snapshots = {item.deployment: item for item in snapshots}
         self.nodes = {node.name: node for item in snapshots[:1] for node in item.nodes}
         self._moved: set[str] = set()
+        # Found once, as hundreds of nodes are asked about again with every move.
+        self._least_missed: dict[str, Mapping[str, ReplicaView]] = {}
+        self._targets: dict[tuple[str, int], tuple[str, ...]] = {}
         self._attracted = list(_attractions(snapshots))
 
     def spread(self) -> Spread:
@@ -61,16 +65,15 @@ class Landscape:
         self._carry(source, view, -1)
         self._carry(target, view, 1)
         for name, item in self.snapshots.items():
-            nodes = tuple(self._as_now(node) for node in item.nodes)
-            neighbours = item.neighbours
             if name != deployment and _namespace(item) == _namespace(moved):
-                neighbours = _with_one_moved(neighbours, current(moved), source, target)
-            self.snapshots[name] = replace(item, nodes=nodes, neighbours=neighbours)
+                others = _with_one_moved(item.neighbours, current(moved), source, target)
+                self.snapshots[name] = replace(item, neighbours=others)
         there = replace(view, node=target)
         self.snapshots[deployment] = replace(
-            self.snapshots[deployment],
+            moved,
             replicas=tuple(there if item.uid == view.uid else item for item in moved.replicas),
         )
+        self._least_missed.pop(deployment, None)
 
     def _as_now(self, node: NodeView) -> NodeView:
         """Return the node with what it carries now; what it has seen is of one deployment."""
@@ -84,25 +87,42 @@ class Landscape:
         reserved = node.reserved + view.reserved if number > 0 else node.reserved - view.reserved
         self.nodes[name] = replace(node, reserved=reserved, replicas=node.replicas + number)
 
-    def least_missed(self, snapshot: Snapshot, node: str) -> ReplicaView | None:
-        """Return the replica of a deployment on a node to move first; none moves twice."""
-        there = [
-            view
-            for view in snapshot.replicas
-            if view.phase.is_live and view.node == node and view.uid not in self._moved
-        ]
-        chosen = victims.choose(there, 1, census=take_census(snapshot), now=snapshot.now)
-        return next(iter(chosen), None)
+    def least_missed(self, deployment: str) -> Mapping[str, ReplicaView]:
+        """Return by node the replica of a deployment to move first; none moves twice."""
+        if deployment not in self._least_missed:
+            snapshot = self.snapshots[deployment]
+            movable = [
+                view
+                for view in snapshot.replicas
+                if view.phase.is_live and view.node is not None and view.uid not in self._moved
+            ]
+            order = victims.choose(
+                movable, len(movable), census=take_census(snapshot), now=snapshot.now
+            )
+            self._least_missed[deployment] = {str(view.node): view for view in reversed(order)}
+        return self._least_missed[deployment]
 
-    def is_allowed(self, snapshot: Snapshot, view: ReplicaView, target: str) -> bool:
+    def targets(self, deployment: str, revision: int) -> tuple[str, ...]:
+        """Return the nodes that have nothing against a revision themselves."""
+        key = deployment, revision
+        if key not in self._targets:
+            (found,) = [i for i in self.snapshots[deployment].revisions if i.number == revision]
+            self._targets[key] = tuple(
+                name
+                for name, node in self.nodes.items()
+                if not filters.objections(node, dict(node.labels), found)
+            )
+        return self._targets[key]
+
+    def is_allowed(self, deployment: str, view: ReplicaView, target: str) -> bool:
         """Tell whether the planner would place the replica there, now and once it has left."""
-        revision = current(snapshot)
-        labels = {name: dict(node.labels) for name, node in self.nodes.items()}
+        before = self.snapshots[deployment]
+        snapshot = replace(before, nodes=tuple(self._as_now(node) for node in before.nodes))
+        labels = dict(current(snapshot).labels)
+        here, there = (dict(self.nodes[name].labels) for name in (str(view.node), target))
         for namespace, term in self._attracted:
-            key = term.topology_key
-            concerned = namespace == _namespace(snapshot)
-            concerned = concerned and matches(term.selector, dict(revision.labels))
-            if concerned and labels[str(view.node)].get(key) != labels[target].get(key):
+            concerned = namespace == _namespace(snapshot) and matches(term.selector, labels)
+            if concerned and here.get(term.topology_key) != there.get(term.topology_key):
                 return False
         return not relocating.objections(snapshot, view, target) and (
             _cost(snapshot, view, target) <= _cost(snapshot, view, str(view.node))

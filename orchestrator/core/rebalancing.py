@@ -9,11 +9,12 @@ place the replica, and no replica twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from orchestrator.core import landscape
+from orchestrator.core import candidates, landscape
+from orchestrator.core.candidates import Candidate
 from orchestrator.core.classify import take_census
 from orchestrator.core.landscape import Landscape, Spread
 from orchestrator.core.lifecycle import RolloutState
@@ -23,8 +24,6 @@ from orchestrator.core.snapshot import NodeView, ReplicaView, Snapshot
 from orchestrator.core.spec import Amounts
 from orchestrator.core.wording import be, cores, count, join, memory
 
-# In thousandths of a node: what the fuller one of two has to lose.
-LEAST_GAIN = 100
 MOST_MOVES = 50
 
 
@@ -71,9 +70,8 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     taking_part = [name for name, why in why_not.items() if not why]
     before, moves = land.spread(), list[Move]()
     while (found := _best(land, taking_part)) is not None and len(moves) < MOST_MOVES:
-        candidate, view = found
-        moves.append(_described(land, view, candidate))
-        land.move(candidate.deployment, view, candidate.target)
+        moves.append(_described(land, found))
+        land.move(found.deployment, found.view, found.target)
     return Proposal(
         moves=tuple(moves),
         before=before,
@@ -83,71 +81,16 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """A possible move of some replica of a deployment between two nodes, by numbers alone."""
-
-    deployment: str
-    source: str
-    target: str
-    pairs: int
-    relief: int
-    fullest: int
-
-    @property
-    def rank(self) -> tuple[int, int, int, str, str, str]:
-        """Return the order in which candidates are tried, the best one first."""
-        balance = 0 if self.pairs else -self.relief
-        return (
-            -self.pairs,
-            balance,
-            self.fullest,
-            self.deployment,
-            self.source,
-            self.target,
-        )
-
-
-def _best(land: Landscape, taking_part: Sequence[str]) -> tuple[_Candidate, ReplicaView] | None:
-    """Return the move that gains most of those that may be made, and whom it moves."""
-    for candidate in sorted(_candidates(land, taking_part), key=lambda item: item.rank):
-        snapshot = land.snapshots[candidate.deployment]
-        view = land.least_missed(snapshot, candidate.source)
-        if view is not None and land.is_allowed(snapshot, view, candidate.target):
-            return candidate, view
+def _best(land: Landscape, taking_part: Sequence[str]) -> Candidate | None:
+    """Return the move that gains most of those that may be made."""
+    for found in candidates.best_first(land, taking_part):
+        if land.is_allowed(found.deployment, found.view, found.target):
+            return found
     return None
 
 
-def _candidates(land: Landscape, taking_part: Sequence[str]) -> Iterator[_Candidate]:
-    shares = {name: share(node.reserved, node.capacity) for name, node in land.nodes.items()}
-    for deployment in taking_part:
-        snapshot = land.snapshots[deployment]
-        own = landscape.own(snapshot)
-        for source, here in own.items():
-            view = land.least_missed(snapshot, source)
-            if view is None:
-                continue
-            left = land.nodes[source].reserved - view.reserved
-            share_left = share(left, land.nodes[source].capacity)
-            for target, node in land.nodes.items():
-                pairs = here - own[target] - 1
-                if pairs < 0 or target == source or not landscape.is_open(node):
-                    continue
-                fullest = max(share_left, share(node.reserved + view.reserved, node.capacity))
-                relief = max(shares[source], shares[target]) - fullest
-                if pairs or (relief >= LEAST_GAIN and landscape.has_capacity(node)):
-                    yield _Candidate(
-                        deployment=deployment,
-                        source=source,
-                        target=target,
-                        pairs=pairs,
-                        relief=relief,
-                        fullest=fullest,
-                    )
-
-
-def _described(land: Landscape, view: ReplicaView, found: _Candidate) -> Move:
-    snapshot = land.snapshots[found.deployment]
+def _described(land: Landscape, found: Candidate) -> Move:
+    snapshot, view = land.snapshots[found.deployment], found.view
     seconds = _seconds_to_serve(snapshot)
     surges = most_at_once(snapshot.spec) > snapshot.spec.replicas
     return Move(
@@ -158,14 +101,14 @@ def _described(land: Landscape, view: ReplicaView, found: _Candidate) -> Move:
         target=found.target,
         pairs=found.pairs,
         relief=max(0, found.relief),
-        gain=_gain(land, view, found),
+        gain=_gain(land, found),
         seconds=seconds,
         fewer=0 if surges else 1,
         cost=_cost_in_words(view, seconds, surges=surges),
     )
 
 
-def _gain(land: Landscape, view: ReplicaView, found: _Candidate) -> str:
+def _gain(land: Landscape, found: Candidate) -> str:
     snapshot = land.snapshots[found.deployment]
     if found.pairs:
         own = landscape.own(snapshot)
@@ -176,8 +119,8 @@ def _gain(land: Landscape, view: ReplicaView, found: _Candidate) -> str:
         )
     source, target = land.nodes[found.source], land.nodes[found.target]
     before = [_percent(node.reserved, node) for node in (source, target)]
-    left = _percent(source.reserved - view.reserved, source)
-    taken = _percent(target.reserved + view.reserved, target)
+    left = _percent(source.reserved - found.view.reserved, source)
+    taken = _percent(target.reserved + found.view.reserved, target)
     return (
         f"{source.name} is {before[0]} reserved and {target.name} {before[1]}; "
         f"then {left} and {taken}"

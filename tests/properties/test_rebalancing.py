@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.core import rebalancing
+from orchestrator.core import candidates, rebalancing
 from orchestrator.core.classify import take_census
 from orchestrator.core.lifecycle import ReplicaPhase
 from orchestrator.core.placement.filters import objections
@@ -111,7 +111,7 @@ def test_every_gain_is_real(snapshots):
     gained = sum(move.pairs for move in proposal.moves)
     assert proposal.after.pairs == proposal.before.pairs - gained
     for move in proposal.moves:
-        assert move.pairs > 0 or move.relief >= rebalancing.LEAST_GAIN
+        assert move.pairs > 0 or move.relief >= candidates.LEAST_GAIN
     assert len({move.replica for move in proposal.moves}) == len(proposal.moves)
 
 
