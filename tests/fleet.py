@@ -169,16 +169,17 @@ class Fleet:
 
     def forbid(self, node: NodeMachine, command: str) -> None:
         """Take a command at the broker from a node, which must connect anew."""
-        with self._broker() as broker:
+        with self.broker() as broker:
             broker.execute_command("ACL", "SETUSER", f"node-{node.name}", f"-{command}")
             broker.execute_command("CLIENT", "KILL", "USER", f"node-{node.name}")
 
     def allow(self, node: NodeMachine, command: str) -> None:
         """Give a command back."""
-        with self._broker() as broker:
+        with self.broker() as broker:
             broker.execute_command("ACL", "SETUSER", f"node-{node.name}", f"+{command}")
 
-    def _broker(self) -> redis.Redis:
+    def broker(self) -> redis.Redis:
+        """Return a connection to the broker that may do anything."""
         return redis.Redis.from_url((self.stack.home / "run/broker-url").read_text())
 
     def mark(self) -> None:
@@ -201,9 +202,11 @@ class Fleet:
 
 
 @contextmanager
-def running(folder: Path, *names: str, lost_seconds: float = LOST_SECONDS) -> Iterator[Fleet]:
-    """Yield a fleet whose nodes have joined."""
-    times = LIVENESS | {"KIJABI_LOST_SECONDS": str(lost_seconds)}
+def running(
+    folder: Path, *names: str, lost_seconds: float | None = LOST_SECONDS
+) -> Iterator[Fleet]:
+    """Yield a fleet whose nodes have joined; without seconds, all times are the defaults."""
+    times = LIVENESS | {"KIJABI_LOST_SECONDS": str(lost_seconds)} if lost_seconds else {}
     docker_engine.make_image()
     with network.network() as made:
         stack = Stack(

@@ -6,8 +6,10 @@ The keys are made here; only their public halves leave the machine.
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
+import re
 import sys
 import time
 import urllib.error
@@ -82,7 +84,7 @@ def _refuse_twice(path: Any, name: str) -> None:
 
 
 def _post(url: str, body: dict[str, object]) -> dict[str, Any]:
-    if urlsplit(url).scheme not in {"http", "https"}:
+    if not _is_address(url):
         raise CannotJoin(f"{url!r} is no address; write http://HOST:PORT or https://HOST")
     request = urllib.request.Request(  # noqa: S310, the scheme was checked
         f"{url}/api/v1/nodes/join/",
@@ -96,9 +98,18 @@ def _post(url: str, body: dict[str, object]) -> dict[str, Any]:
         raise CannotJoin(_why(url, refusal)) from None
     except (urllib.error.URLError, OSError) as error:
         raise CannotJoin(f"{url} cannot be reached: {getattr(error, 'reason', error)}") from None
-    except ValueError:
+    except (ValueError, http.client.HTTPException):
         raise CannotJoin(f"{url} does not answer as a control plane does") from None
     return found if isinstance(found, dict) else {}
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_whole and parts.scheme in {"http", "https"} and not re.search(r"[\x00- \x7f]", url)
 
 
 def _why(url: str, refusal: urllib.error.HTTPError) -> str:

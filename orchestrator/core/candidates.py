@@ -1,16 +1,15 @@
-"""Single moves worth trying for `rebalancing.py`, the one that gains most first.
+"""Moves by which something is gained, the best first, without making a list of all of them.
 
-Moves of many deployments are alike in what they do to two nodes; each kind is weighed once, and
-after a move only those of its deployment are looked at anew.
+A replica can gain only so much, wherever it goes. Its moves are looked at one by one only when
+nothing else can gain more: with thousands of replicas and hundreds of nodes that is a few of them.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from heapq import heapify, heappop, heappush
 
 from orchestrator.core import landscape
 from orchestrator.core.landscape import Landscape
@@ -21,96 +20,143 @@ from orchestrator.core.spec import Amounts
 # In thousandths of a node: what the fuller one of two has to lose.
 LEAST_GAIN = 100
 
+# More pairs gained, or else more relief; then the emptier of the fuller nodes; then names.
+Rank = tuple[int, int, int, str, str, str]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A possible move of some replica of a deployment between two nodes, by numbers alone."""
+    """A possible move of a replica of a deployment between two nodes, by numbers alone."""
 
     deployment: str
+    view: ReplicaView
     source: str
     target: str
     pairs: int
     relief: int
+    fullest: int
+
+    @property
+    def rank(self) -> Rank:
+        """Return the order in which candidates are tried, the best one first."""
+        return _rank(self.pairs, self.relief, self.fullest, self._names)
+
+    @property
+    def _names(self) -> tuple[str, str, str]:
+        return self.deployment, self.source, self.target
 
 
-class _Kind(NamedTuple):
-    """What moves have in common that do the same to the same two nodes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    """A replica that could go; `own` is how many of its deployment run where."""
 
+    deployment: str
+    view: ReplicaView
     source: str
-    target: str
-    pairs: int
-    reserved: Amounts
+    own: Counter[str]
+    share_left: int
+
+    @property
+    def here(self) -> int:
+        return self.own[self.source]
 
 
-class Candidates:
-    """The moves that could be made in a landscape, as it is now."""
+def best_first(land: Landscape, taking_part: Sequence[str]) -> Iterator[Candidate]:
+    """Yield every move that gains, the best first."""
+    search = _Search(land)
+    # What was not looked at yet stands in the order by the most it can gain.
+    heap = [entry for name in taking_part for entry in search.origins(name)]
+    heapify(heap)
+    while heap:
+        _, candidate, rest = heappop(heap)
+        if candidate is not None:
+            yield candidate
+        for following in rest:
+            heappush(heap, (following.rank, following, rest))
+            break
 
-    def __init__(self, land: Landscape, taking_part: Sequence[str]) -> None:
+
+_Entry = tuple[Rank, Candidate | None, Iterator[Candidate]]
+
+
+class _Search:
+    """How full everything is at one moment."""
+
+    def __init__(self, land: Landscape) -> None:
         self._land = land
-        self._alike: dict[_Kind, set[str]] = defaultdict(set)
-        for deployment in taking_part:
-            self._enter(deployment)
+        self._shares = {
+            name: share(node.reserved, node.capacity) for name, node in land.nodes.items()
+        }
+        self._lowest: dict[Amounts, int] = {}
 
-    def move(self, found: Candidate, view: ReplicaView) -> None:
-        """Go on as if this move was made."""
-        for kind in self._kinds(found.deployment):
-            self._alike[kind].discard(found.deployment)
-        self._land.move(found.deployment, view, found.target)
-        self._enter(found.deployment)
-
-    def best_first(self) -> Iterator[Candidate]:
-        """Yield what gains; what gains equally in the order of names."""
-        ranked: dict[tuple[int, int, int], list[tuple[int, _Kind]]] = defaultdict(list)
-        shares = {node.name: share(node.reserved, node.capacity) for node in self._nodes()}
-        for kind, deployments in self._alike.items():
-            if not deployments:
-                continue
-            fullest = self._fullest(kind)
-            relief = max(shares[kind.source], shares[kind.target]) - fullest
-            if kind.pairs or (relief >= LEAST_GAIN and self._has_capacity(kind.target)):
-                balance = 0 if kind.pairs else -relief
-                ranked[-kind.pairs, balance, fullest].append((relief, kind))
-        for rank in sorted(ranked):
-            yield from self._by_name(ranked[rank])
-
-    def _enter(self, deployment: str) -> None:
-        for kind in self._kinds(deployment):
-            self._alike[kind].add(deployment)
-
-    def _kinds(self, deployment: str) -> Iterator[_Kind]:
-        own = self._land.own(deployment)
-        for source, here in own.items():
-            view = self._land.least_missed(deployment, source)
-            if view is None:
-                continue
-            for node in self._nodes():
-                pairs = here - own[node.name] - 1
-                if pairs >= 0 and node.name != source and landscape.is_open(node):
-                    yield _Kind(source, node.name, pairs, view.reserved)
-
-    def _fullest(self, kind: _Kind) -> int:
-        """Return how full the fuller one of the two nodes is afterwards."""
-        source, target = self._land.nodes[kind.source], self._land.nodes[kind.target]
-        return max(
-            share(source.reserved - kind.reserved, source.capacity),
-            share(target.reserved + kind.reserved, target.capacity),
-        )
-
-    def _by_name(self, kinds: list[tuple[int, _Kind]]) -> Iterator[Candidate]:
-        heap = [
-            (deployment, kind.source, kind.target, relief, kind.pairs)
-            for relief, kind in kinds
-            for deployment in self._alike[kind]
-        ]
-        heapq.heapify(heap)
-        while heap:
-            deployment, source, target, relief, pairs = heapq.heappop(heap)
-            yield Candidate(
-                deployment=deployment, source=source, target=target, pairs=pairs, relief=relief
+    def origins(self, deployment: str) -> Iterator[_Entry]:
+        """Yield the replicas of a deployment by whose move something may be gained."""
+        own = landscape.own(self._land.snapshots[deployment])
+        for source, view in self._land.least_missed(deployment).items():
+            node = self._land.nodes[source]
+            origin = _Origin(
+                deployment=deployment,
+                view=view,
+                source=source,
+                own=own,
+                share_left=share(node.reserved - view.reserved, node.capacity),
             )
+            bound = self._bound(origin)
+            if bound is not None:
+                yield bound, None, self._moves(origin)
 
-    def _nodes(self) -> Sequence[landscape.NodeView]:
-        return tuple(self._land.nodes.values())
+    def _bound(self, origin: _Origin) -> Rank | None:
+        """Return a rank that no move of the replica is better than; None when none gains."""
+        relief = self._shares[origin.source] - origin.share_left
+        if origin.here < 2 and relief < LEAST_GAIN:
+            return None
+        targets = self._land.targets(origin.deployment, origin.view.revision)
+        pairs = origin.here - 1 - _least(origin.own, targets)
+        fullest = max(origin.share_left, self._lowest_with(origin.view.reserved))
+        if pairs < 1:
+            relief = self._shares[origin.source] - fullest
+            if pairs < 0 or relief < LEAST_GAIN:
+                return None
+        return _rank(pairs, relief, fullest, (origin.deployment, origin.source, ""))
 
-    def _has_capacity(self, node: str) -> bool:
-        return landscape.has_capacity(self._land.nodes[node])
+    def _lowest_with(self, more: Amounts) -> int:
+        """Return how full the emptiest open node would be with so much more."""
+        if more not in self._lowest:
+            nodes = [node for node in self._land.nodes.values() if landscape.is_open(node)]
+            found = (share(node.reserved + more, node.capacity) for node in nodes)
+            self._lowest[more] = min(found, default=0)
+        return self._lowest[more]
+
+    def _moves(self, origin: _Origin) -> Iterator[Candidate]:
+        yield from sorted(self._unsorted(origin), key=lambda candidate: candidate.rank)
+
+    def _unsorted(self, origin: _Origin) -> Iterator[Candidate]:
+        source, view = origin.source, origin.view
+        for target in self._land.targets(origin.deployment, view.revision):
+            pairs = origin.here - origin.own[target] - 1
+            if pairs < 0 or target == source:
+                continue
+            node = self._land.nodes[target]
+            fullest = max(origin.share_left, share(node.reserved + view.reserved, node.capacity))
+            relief = max(self._shares[source], self._shares[target]) - fullest
+            if pairs or (relief >= LEAST_GAIN and landscape.has_capacity(node)):
+                yield Candidate(
+                    deployment=origin.deployment,
+                    view=view,
+                    source=source,
+                    target=target,
+                    pairs=pairs,
+                    relief=relief,
+                    fullest=fullest,
+                )
+
+
+def _least(own: Counter[str], targets: Sequence[str]) -> int:
+    """Return how many replicas run on the target that has the fewest."""
+    if len(own) < len(targets):
+        return 0
+    return min((own[name] for name in targets), default=own.total())
+
+
+def _rank(pairs: int, relief: int, fullest: int, names: tuple[str, str, str]) -> Rank:
+    return (-pairs, 0 if pairs else -relief, fullest, *names)

@@ -5,14 +5,15 @@ A value to try moves on, for `rebalancing.py`; it changes in place and is thrown
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core import relocating, victims
 from orchestrator.core.classify import take_census
 from orchestrator.core.constraints import PodTerm, matches
 from orchestrator.core.lifecycle import NodeState
+from orchestrator.core.placement import filters
 from orchestrator.core.placement.placer import Placer
 from orchestrator.core.placement.resources import share
 from orchestrator.core.snapshot import NeighbourView, NodeView, ReplicaView, RevisionView, Snapshot
@@ -31,52 +32,24 @@ class Spread:
     emptiest: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shift:
-    """A replica that went from one node to another, for those who look at their neighbours."""
-
-    deployment: str
-    namespace: str
-    revision: RevisionView
-    source: str
-    target: str
-
-
 class Landscape:
-    """Where everything runs; `nodes` by name are as of now."""
+    """Where everything runs; `nodes` by name are as of now, those in `snapshots` as they were."""
 
     def __init__(self, snapshots: Sequence[Snapshot]) -> None:
-        self._snapshots = {item.deployment: item for item in snapshots}
+        self.snapshots = {item.deployment: item for item in snapshots}
         self.nodes = {node.name: node for item in snapshots[:1] for node in item.nodes}
         self._moved: set[str] = set()
+        # Found once, as hundreds of nodes are asked about again with every move.
+        self._least_missed: dict[str, Mapping[str, ReplicaView]] = {}
+        self._targets: dict[tuple[str, int], tuple[str, ...]] = {}
         self._attracted = list(_attractions(snapshots))
-        self._own = {item.deployment: _own(item) for item in snapshots}
-        self._missed: dict[str, dict[str, ReplicaView]] = {}
-        self._shifts: list[_Shift] = []
-        self._seen: dict[str, int] = {}
-
-    def snapshot(self, deployment: str) -> Snapshot:
-        """Return a deployment as of now; what others did since is caught up with when asked."""
-        found, seen = self._snapshots[deployment], self._seen.get(deployment, 0)
-        if seen == len(self._shifts):
-            return found
-        neighbours = found.neighbours
-        for shift in self._shifts[seen:]:
-            if shift.deployment != deployment and shift.namespace == _namespace(deployment):
-                neighbours = _with_one_moved(neighbours, shift)
-        nodes = tuple(self._as_now(node) for node in found.nodes)
-        found = replace(found, nodes=nodes, neighbours=neighbours)
-        self._snapshots[deployment], self._seen[deployment] = found, len(self._shifts)
-        return found
-
-    def own(self, deployment: str) -> Counter[str]:
-        """Return how many live replicas of the deployment each node has."""
-        return self._own[deployment]
 
     def spread(self) -> Spread:
         """Return how even things are now."""
         pairs = sum(
-            number * (number - 1) // 2 for own in self._own.values() for number in own.values()
+            number * (number - 1) // 2
+            for item in self.snapshots.values()
+            for number in own(item).values()
         )
         shares = [
             share(node.reserved, node.capacity)
@@ -87,24 +60,20 @@ class Landscape:
 
     def move(self, deployment: str, view: ReplicaView, target: str) -> None:
         """Go on as if a replica ran on another node."""
-        source, moved = str(view.node), self.snapshot(deployment)
-        there = replace(view, node=target)
-        replicas = tuple(there if item.uid == view.uid else item for item in moved.replicas)
-        self._snapshots[deployment] = moved = replace(moved, replicas=replicas)
+        source, moved = str(view.node), self.snapshots[deployment]
         self._moved.add(view.uid)
         self._carry(source, view, -1)
         self._carry(target, view, 1)
-        self._own[deployment] = _own(moved)
-        self._missed.pop(deployment, None)
-        self._shifts.append(
-            _Shift(
-                deployment=deployment,
-                namespace=_namespace(deployment),
-                revision=current(moved),
-                source=source,
-                target=target,
-            )
+        for name, item in self.snapshots.items():
+            if name != deployment and _namespace(item) == _namespace(moved):
+                others = _with_one_moved(item.neighbours, current(moved), source, target)
+                self.snapshots[name] = replace(item, neighbours=others)
+        there = replace(view, node=target)
+        self.snapshots[deployment] = replace(
+            moved,
+            replicas=tuple(there if item.uid == view.uid else item for item in moved.replicas),
         )
+        self._least_missed.pop(deployment, None)
 
     def _as_now(self, node: NodeView) -> NodeView:
         """Return the node with what it carries now; what it has seen is of one deployment."""
@@ -118,39 +87,50 @@ class Landscape:
         reserved = node.reserved + view.reserved if number > 0 else node.reserved - view.reserved
         self.nodes[name] = replace(node, reserved=reserved, replicas=node.replicas + number)
 
-    def least_missed(self, deployment: str, node: str) -> ReplicaView | None:
-        """Return the replica of a deployment on a node to move first; none moves twice."""
-        if deployment not in self._missed:
-            self._missed[deployment] = dict(self._first_to_go(self._snapshots[deployment]))
-        return self._missed[deployment].get(node)
+    def least_missed(self, deployment: str) -> Mapping[str, ReplicaView]:
+        """Return by node the replica of a deployment to move first; none moves twice."""
+        if deployment not in self._least_missed:
+            snapshot = self.snapshots[deployment]
+            movable = [
+                view
+                for view in snapshot.replicas
+                if view.phase.is_live and view.node is not None and view.uid not in self._moved
+            ]
+            order = victims.choose(
+                movable, len(movable), census=take_census(snapshot), now=snapshot.now
+            )
+            self._least_missed[deployment] = {str(view.node): view for view in reversed(order)}
+        return self._least_missed[deployment]
 
-    def _first_to_go(self, snapshot: Snapshot) -> Iterator[tuple[str, ReplicaView]]:
-        census = take_census(snapshot)
-        there: dict[str, list[ReplicaView]] = defaultdict(list)
-        for view in snapshot.replicas:
-            if view.phase.is_live and view.node is not None and view.uid not in self._moved:
-                there[view.node].append(view)
-        for node, views in there.items():
-            (first,) = victims.choose(views, 1, census=census, now=snapshot.now)
-            yield node, first
+    def targets(self, deployment: str, revision: int) -> tuple[str, ...]:
+        """Return the nodes that have nothing against a revision themselves."""
+        key = deployment, revision
+        if key not in self._targets:
+            (found,) = [i for i in self.snapshots[deployment].revisions if i.number == revision]
+            self._targets[key] = tuple(
+                name
+                for name, node in self.nodes.items()
+                if not filters.objections(node, dict(node.labels), found)
+            )
+        return self._targets[key]
 
     def is_allowed(self, deployment: str, view: ReplicaView, target: str) -> bool:
         """Tell whether the planner would place the replica there, now and once it has left."""
-        snapshot = self.snapshot(deployment)
-        revision = current(snapshot)
-        labels = {name: dict(self.nodes[name].labels) for name in (str(view.node), target)}
+        before = self.snapshots[deployment]
+        snapshot = replace(before, nodes=tuple(self._as_now(node) for node in before.nodes))
+        labels = dict(current(snapshot).labels)
+        here, there = (dict(self.nodes[name].labels) for name in (str(view.node), target))
         for namespace, term in self._attracted:
-            key = term.topology_key
-            concerned = namespace == _namespace(deployment)
-            concerned = concerned and matches(term.selector, dict(revision.labels))
-            if concerned and labels[str(view.node)].get(key) != labels[target].get(key):
+            concerned = namespace == _namespace(snapshot) and matches(term.selector, labels)
+            if concerned and here.get(term.topology_key) != there.get(term.topology_key):
                 return False
         return not relocating.objections(snapshot, view, target) and (
             _cost(snapshot, view, target) <= _cost(snapshot, view, str(view.node))
         )
 
 
-def _own(snapshot: Snapshot) -> Counter[str]:
+def own(snapshot: Snapshot) -> Counter[str]:
+    """Return how many live replicas of the deployment each node has."""
     live = (view for view in snapshot.replicas if view.phase.is_live and view.node is not None)
     return Counter(str(view.node) for view in live)
 
@@ -176,9 +156,7 @@ def _attractions(snapshots: Sequence[Snapshot]) -> Iterator[tuple[str, PodTerm]]
         inhabited = {view.revision for view in snapshot.replicas}
         for revision in snapshot.revisions:
             if revision.number in inhabited:
-                yield from (
-                    (_namespace(snapshot.deployment), term) for term in revision.rules.near_required
-                )
+                yield from ((_namespace(snapshot), term) for term in revision.rules.near_required)
 
 
 def _cost(snapshot: Snapshot, view: ReplicaView, node: str) -> int:
@@ -188,18 +166,21 @@ def _cost(snapshot: Snapshot, view: ReplicaView, node: str) -> int:
 
 
 def _with_one_moved(
-    neighbours: tuple[NeighbourView, ...], shift: _Shift
+    neighbours: tuple[NeighbourView, ...], revision: RevisionView, source: str, target: str
 ) -> tuple[NeighbourView, ...]:
     """Return the neighbours with one like this elsewhere, if they are looked at here."""
-    labels, apart = shift.revision.labels, shift.revision.rules.apart_required
     for place, group in enumerate(neighbours):
-        alike = (group.node, group.labels, group.apart) == (shift.source, labels, apart)
+        alike = (group.node, group.labels, group.apart) == (
+            source,
+            revision.labels,
+            revision.rules.apart_required,
+        )
         if alike and group.live:
             fewer = replace(group, live=group.live - 1)
-            there = replace(group, node=shift.target, live=1, leaving=0)
+            there = replace(group, node=target, live=1, leaving=0)
             return (*neighbours[:place], fewer, *neighbours[place + 1 :], there)
     return neighbours
 
 
-def _namespace(deployment: str) -> str:
-    return deployment.partition("/")[0]
+def _namespace(snapshot: Snapshot) -> str:
+    return snapshot.deployment.partition("/")[0]

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from orchestrator.core.candidates import Candidate, Candidates
+from orchestrator.core import candidates, landscape
+from orchestrator.core.candidates import Candidate
 from orchestrator.core.classify import take_census
 from orchestrator.core.landscape import Landscape, Spread
 from orchestrator.core.lifecycle import RolloutState
@@ -66,12 +67,11 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     """Return what to move; the snapshots are those of all deployments at one moment."""
     land = Landscape(snapshots)
     why_not = {item.deployment: _why_skipped(item) for item in snapshots}
-    candidates = Candidates(land, [name for name, why in why_not.items() if not why])
+    taking_part = [name for name, why in why_not.items() if not why]
     before, moves = land.spread(), list[Move]()
-    while (found := _best(land, candidates)) is not None and len(moves) < MOST_MOVES:
-        candidate, view = found
-        moves.append(_described(land, view, candidate))
-        candidates.move(candidate, view)
+    while (found := _best(land, taking_part)) is not None and len(moves) < MOST_MOVES:
+        moves.append(_described(land, found))
+        land.move(found.deployment, found.view, found.target)
     return Proposal(
         moves=tuple(moves),
         before=before,
@@ -81,17 +81,16 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     )
 
 
-def _best(land: Landscape, candidates: Candidates) -> tuple[Candidate, ReplicaView] | None:
-    """Return the move that gains most of those that may be made, and whom it moves."""
-    for candidate in candidates.best_first():
-        view = land.least_missed(candidate.deployment, candidate.source)
-        if view is not None and land.is_allowed(candidate.deployment, view, candidate.target):
-            return candidate, view
+def _best(land: Landscape, taking_part: Sequence[str]) -> Candidate | None:
+    """Return the move that gains most of those that may be made."""
+    for found in candidates.best_first(land, taking_part):
+        if land.is_allowed(found.deployment, found.view, found.target):
+            return found
     return None
 
 
-def _described(land: Landscape, view: ReplicaView, found: Candidate) -> Move:
-    snapshot = land.snapshot(found.deployment)
+def _described(land: Landscape, found: Candidate) -> Move:
+    snapshot, view = land.snapshots[found.deployment], found.view
     seconds = _seconds_to_serve(snapshot)
     surges = most_at_once(snapshot.spec) > snapshot.spec.replicas
     return Move(
@@ -102,17 +101,17 @@ def _described(land: Landscape, view: ReplicaView, found: Candidate) -> Move:
         target=found.target,
         pairs=found.pairs,
         relief=max(0, found.relief),
-        gain=_gain(land, view, found),
+        gain=_gain(land, found),
         seconds=seconds,
         fewer=0 if surges else 1,
         cost=_cost_in_words(view, seconds, surges=surges),
     )
 
 
-def _gain(land: Landscape, view: ReplicaView, found: Candidate) -> str:
-    snapshot = land.snapshot(found.deployment)
+def _gain(land: Landscape, found: Candidate) -> str:
+    snapshot = land.snapshots[found.deployment]
     if found.pairs:
-        own = land.own(found.deployment)
+        own = landscape.own(snapshot)
         here, there = own[found.source], own[found.target]
         return (
             f"{found.source} runs {here} of its {count(snapshot.spec.replicas, 'replica')} and "
@@ -120,8 +119,8 @@ def _gain(land: Landscape, view: ReplicaView, found: Candidate) -> str:
         )
     source, target = land.nodes[found.source], land.nodes[found.target]
     before = [_percent(node.reserved, node) for node in (source, target)]
-    left = _percent(source.reserved - view.reserved, source)
-    taken = _percent(target.reserved + view.reserved, target)
+    left = _percent(source.reserved - found.view.reserved, source)
+    taken = _percent(target.reserved + found.view.reserved, target)
     return (
         f"{source.name} is {before[0]} reserved and {target.name} {before[1]}; "
         f"then {left} and {taken}"

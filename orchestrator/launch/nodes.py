@@ -198,7 +198,7 @@ def node_name(text: str) -> str:
     """Return a name that was typed, if a node can have it."""
     if not NODE_NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no node name: use lower-case letters, digits and '-'"
+            f"{text!r} is no node name: use lower-case letters, digits and '-', at most 63"
         )
     return text
 

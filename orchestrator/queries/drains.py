@@ -70,7 +70,7 @@ def get(name: str, *, now: datetime, among: Sequence[Load] | None = None) -> Dra
     """Return the drain of a node, or what one would do; None when there is no such node.
 
     `among` limits `moves` to some of the node's deployments: the planner is asked about each, which
-    takes a millisecond or two. Six queries without it, however many there are.
+    takes a millisecond or two. Seven queries without it, however many there are.
     """
     node = Node.objects.filter(name=name).first()
     if node is None:

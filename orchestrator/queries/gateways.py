@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from orchestrator.core.lifecycle import NodeState
 from orchestrator.core.snapshot import GatewayView
 from orchestrator.models import Gateway, Node, Routing
 from orchestrator.queries.rows import Rows
+
+# What a query of nodes has to read besides, so that gateways need none of their own.
+OF_NODE = ("gateway__generation", "gateway__busy", "gateway__ways")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +37,20 @@ class GatewayRecord:
 
 def waited_for() -> tuple[GatewayView, ...]:
     """Return the gateways that route on nodes that are not lost, by node."""
-    return waited_for_on(Node.objects.select_related("gateway").order_by("name"))
+    rows = Node.objects.order_by("name")
+    return waited_for_on(rows.values_list("name", "state", *OF_NODE, named=True))
 
 
-def waited_for_on(nodes: Iterable[Node]) -> tuple[GatewayView, ...]:
-    """Return those of these nodes, which were read with their gateways."""
-    rows = [row.gateway for row in nodes if row.state != NodeState.LOST and hasattr(row, "gateway")]
+def waited_for_on(nodes: Iterable[Any]) -> tuple[GatewayView, ...]:
+    """Return those of these nodes, of which at least name, state and `OF_NODE` were read."""
     return tuple(
-        GatewayView(node=str(row.node_id), generation=row.generation, busy=frozenset(row.busy))
-        for row in rows
-        if row.ways
+        GatewayView(
+            node=row.name,
+            generation=row.gateway__generation,
+            busy=frozenset(row.gateway__busy),
+        )
+        for row in nodes
+        if row.gateway__ways and row.state != NodeState.LOST
     )
 
 

@@ -65,7 +65,7 @@ class RebalanceRecord:
 
 
 def propose(*, now: datetime) -> Proposal:
-    """Return what to move now; six queries, however many deployments there are.
+    """Return what to move now; seven queries, however many deployments there are.
 
     Deployments with rules about who runs beside them take two more each.
     """

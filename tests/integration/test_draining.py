@@ -131,7 +131,7 @@ def test_the_plan_takes_as_many_queries_for_many_deployments(
 ):
     cluster.apply("\n---\n".join(manifest(name=f"web-{n}", replicas=1) for n in range(6)))
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         found = drains.get("n1", now=timezone.now())
 
     assert found is not None

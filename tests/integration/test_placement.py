@@ -233,7 +233,7 @@ def test_a_snapshot_takes_as_many_queries_for_many_as_for_few(sent):
     ) as queries:
         snapshots.load(row, revisions, now=timezone.now())
 
-    assert len(queries) == 5
+    assert len(queries) == 6
 
 
 def test_capacity_that_grows_wakes_who_waits(sent, django_capture_on_commit_callbacks):

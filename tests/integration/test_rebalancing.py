@@ -190,7 +190,7 @@ def test_the_proposal_takes_as_many_queries_for_many_deployments(
     apply(api, "\n---\n".join(manifest(name=f"w-{n}", replicas=1) for n in range(8)))
     nodes.settle()
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         rebalances.propose(now=nodes.now)
 
 

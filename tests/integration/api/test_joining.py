@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +94,12 @@ def test_who_has_joined_is_told_so(server: str, token: str):
         ("http://127.0.0.1:1", "cannot be reached"),
         ("10.0.0.1:8000", "is no address; write http://HOST:PORT"),
         ("file:///etc/passwd", "is no address"),
+        ("http://[::1", "is no address"),
+        ("http://127.0.0.1:port", "is no address"),
+        ("http://127.0.0.1:99999", "is no address"),
+        ("http:///nodes", "is no address"),
+        ("http://two words", "is no address"),
+        ("http://127.0.0.1:1/\n", "is no address"),
     ],
 )
 def test_an_address_that_is_none_is_named(tmp_path, monkeypatch, url: str, sentence: str):
@@ -104,6 +112,21 @@ def test_an_address_that_is_none_is_named(tmp_path, monkeypatch, url: str, sente
 def test_something_else_at_the_address_is_told(server: str):
     with pytest.raises(CannotJoin, match="does not answer as a control plane does"):
         program.join(f"{server}/static", "t", "n2")
+
+
+def test_a_port_that_speaks_another_protocol_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("KIJABI_HOME", str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(target=_greet, args=(other,), daemon=True).start()
+
+        with pytest.raises(CannotJoin, match="does not answer as a control plane does"):
+            program.join(f"http://127.0.0.1:{other.getsockname()[1]}", "t", "n2")
+
+
+def _greet(server: socket.socket) -> None:
+    with server.accept()[0] as connection:
+        connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+        connection.recv(4096)
 
 
 def test_a_newer_control_plane_is_refused():

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.core import rebalancing
+from orchestrator.core import candidates, rebalancing
 from orchestrator.core.constraints import (
     PlacementRules,
     PodTerm,
@@ -15,6 +15,7 @@ from orchestrator.core.constraints import (
     Taint,
     TaintEffect,
 )
+from orchestrator.core.landscape import Landscape
 from orchestrator.core.lifecycle import NodeState, RolloutState
 from orchestrator.core.snapshot import NeighbourView
 from orchestrator.core.spec import NOTHING
@@ -253,3 +254,24 @@ def test_there_is_a_limit_and_it_is_said():
 
     assert (len(proposal.moves), proposal.is_cut) == (50, True)
     assert not rebalancing.propose(many[:50]).is_cut
+
+
+def test_only_the_moves_that_may_be_the_best_are_looked_at(monkeypatch):
+    # Six deployments, each with a pair on one of 26 nodes; a move of any gains the same.
+    nodes = "abcdefghijklmnopqrstuvwxyz"
+    crowded = [on(2 * node, name=f"default/w-{node}", nodes=nodes) for node in "abcdef"]
+    scattered = [on(nodes[:20], name=f"default/v-{n}", nodes=nodes) for n in range(6)]
+    made = []
+    original = candidates.Candidate
+    monkeypatch.setattr(candidates, "Candidate", lambda **v: made.append(v) or original(**v))
+
+    land = Landscape([*crowded, *scattered])
+    first = next(candidates.best_first(land, list(land.snapshots)))
+
+    assert (first.deployment, first.source, first.target, first.pairs) == (
+        "default/w-a",
+        "a",
+        "b",
+        1,
+    )
+    assert len(made) == 25
