@@ -200,7 +200,7 @@ def apply_all(names: dict[str, int]) -> None:
 
 def probes(rounds: int, names: dict[str, int], seen: Seen) -> None:
     """Let one replica after the other cease to be ready, and become ready again."""
-    ready: list[list[float]] = []
+    passed: list[tuple[float, float]] = []
     unready = []
     for number in range(rounds):
         name, port = list(names.items())[number % len(names)]
@@ -212,8 +212,10 @@ def probes(rounds: int, names: dict[str, int], seen: Seen) -> None:
         before = time.time()
         (seen.switches / name).touch()
         at = seen.probe(name, ready=True, since=before)
-        ready.append(parts(at, seen.leads(port, there=True, since=at), seen))
+        passed.append((at, seen.leads(port, there=True, since=at)))
         time.sleep(0.1)
+    # Only now, as what the broker says is read by another thread.
+    ready = [parts(began, ended, seen) for began, ended in passed]
     show("probe fails → out of rotation on its node", unready)
     show("probe passes → in rotation", [sum(one) for one in ready])
     for index, what in enumerate(STEPS):
@@ -281,7 +283,8 @@ def control_words() -> list[str]:
 @contextmanager
 def running(words: list[str]) -> Iterator[None]:
     env = {**os.environ, "KIJABI_BEAT": "1", "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(words, env=env, cwd=ROOT)
+    with (Path(os.environ["KIJABI_HOME"]) / "processes.log").open("ab") as log:
+        process = subprocess.Popen(words, env=env, cwd=ROOT, stdout=log, stderr=log)
     try:
         yield
     finally:
