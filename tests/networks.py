@@ -63,6 +63,10 @@ class Network:
             raise faults[0]
         return answers[0]
 
+    def enter(self, name: str) -> None:
+        """Go into a namespace for good, with this thread and all it begins from now on."""
+        self._enter(name)
+
     def serve(self, name: str, port: int = 8080, *, datagrams: bool = False) -> None:
         """Answer every connection (or datagram) in a namespace with its name and the client's."""
         ready = threading.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 
 from worker import __main__ as program
 from worker import app as composition
@@ -13,13 +14,19 @@ from worker.identity import Identity, path_in
 from worker.labels import Owner
 from worker.runtimes.memory import InMemoryRuntime
 
-if __name__ == "__main__":
-    logging.basicConfig(level="WARNING", stream=sys.stderr)
+
+def run(make: Callable[[Owner], InMemoryRuntime] = InMemoryRuntime) -> int:
+    """Be the node that the environment names until told to end; return the exit status."""
     identity = Identity.load(path_in(home_of(os.environ), name_of(os.environ)))
     config = WorkerConfig.from_env(identity=identity)
     composition.configure(config)
-    runtime = InMemoryRuntime(Owner(cluster=config.cluster, node=config.node))
+    runtime = make(Owner(cluster=config.cluster, node=config.node))
     node = composition.build(config, identity, {"in-memory": runtime}, composition.send_report)
     composition.install(node)
     node.start()
-    sys.exit(program._consume(config))
+    return program._consume(config)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level="WARNING", stream=sys.stderr)
+    sys.exit(run())

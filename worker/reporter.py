@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 # Long enough for a restart to be under way before the death is told: both want the processor.
 COALESCE_SECONDS = 0.02
 PAUSE_SECONDS = 0.08
+# That a replica became ready hardly waits: clients may. A death does, as said above.
+URGENT_SECONDS = 0.002
+URGENT_PAUSE_SECONDS = 0.01
 # A job is told as accepted well before it would be sent again (after 2 s); most are done by then,
 # and a report less is time for the engine on a small machine.
 PASSING_SECONDS = 0.5
@@ -53,6 +56,9 @@ class Reporter:
         # eager broker a report is answered by work that reports, within the very sending.
         self._sending = threading.RLock()
         self._wake = threading.Event()
+        self._urgent = threading.Event()
+        # Whether each replica was ready when that was told last, or is about to be.
+        self._told_ready: dict[str, bool] = {}
         # When the next report is due (monotonic): the first one at once.
         self._next_at = time.monotonic()
         self._lock = threading.Lock()
@@ -78,6 +84,12 @@ class Reporter:
     def changed(self, uid: str) -> None:
         """Have a replica reported at once."""
         self._add(uid, 0.0)
+        ready = any(status.ready for status in self._statuses([uid]))
+        with self._lock:
+            is_urgent = ready and not self._told_ready.get(uid, False)
+            self._told_ready[uid] = ready
+        if is_urgent:
+            self._urgent.set()
 
     def passing(self, uid: str) -> None:
         """Have a replica reported soon: what is to be said of it will be outdated in a moment."""
@@ -175,6 +187,9 @@ class Reporter:
         for status in report.replicas:
             if status.death is not None:
                 self._told_deaths[status.uid] = status.death.finished_at
+        if report.full:
+            with self._lock:
+                self._told_ready = {status.uid: status.ready for status in report.replicas}
 
     def _run(self, has_looked: threading.Event) -> None:
         has_looked.wait(FIRST_LOOK_SECONDS)
@@ -187,12 +202,15 @@ class Reporter:
                 next_full = time.monotonic() + self._full_seconds
             if time.monotonic() < self._next_at:
                 continue
-            time.sleep(COALESCE_SECONDS)
+            if self._urgent.wait(COALESCE_SECONDS):
+                time.sleep(URGENT_SECONDS)
+            self._urgent.clear()
             with self._lock:
                 self._next_at = math.inf
             if self._flush_safely():
                 # The first change after a quiet time is told at once; in a burst, many at a time.
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(URGENT_PAUSE_SECONDS)
+                self._urgent.wait(PAUSE_SECONDS - URGENT_PAUSE_SECONDS)
             else:
                 time.sleep(RETRY_SECONDS)
                 self._be_due_in(0.0)

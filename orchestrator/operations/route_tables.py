@@ -119,6 +119,8 @@ def _names(rows: Iterable[RouteEntry], kind: str) -> list[str]:
 def _with_keys(rows: Sequence[RouteEntry]) -> list[Json]:
     """Return the ingresses with the keys of their certificates in the places of their names."""
     spaces = {row.namespace for row in rows if row.payload.get("certificates")}
+    if not spaces:
+        return [row.payload for row in rows]
     known = {
         (secret.namespace_id, secret.name): secret
         for secret in Secret.objects.filter(namespace__name__in=spaces)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from worker.gateway.live import Target
 from worker.gateway.programs import call
@@ -21,6 +21,12 @@ _LINE = re.compile(
     r"tcp\s+\d+\s+\d+\s+(?P<state>[A-Z_0-9]+)\ssrc=.*?"
     r"\ssrc=(?P<address>\S+)\sdst=\S+\ssport=(?P<port>\d+)\s"
 )
+# To whom the first packet was sent, and who answers it.
+_BOTH = re.compile(
+    r"\sdst=(?P<address>\S+)\ssport=\d+\sdport=(?P<port>\d+)\b.*?"
+    r"\ssrc=(?P<end>\S+)\sdst=\S+\ssport=(?P<end_port>\d+)\s"
+)
+_NEW = {"tcp": ("--state", "SYN_SENT")}
 
 
 def is_installed() -> bool:
@@ -47,23 +53,35 @@ def _ends(text: str) -> Iterable[tuple[str, int]]:
             yield seen["address"], int(seen["port"])
 
 
-def forget(flows: Iterable[Flow]) -> None:
+def forget(flows: Collection[Flow]) -> None:
     """Have the next packet of each flow drawn anew: nobody listens where they went.
 
     Of connections only those that nobody has accepted yet: they are tried again within a second,
-    while those that are established have to end where they are.
+    while those that are established have to end where they are. To look through the kernel's list
+    takes milliseconds, so that is done once for all flows; few of them are in it.
     """
     if not is_installed():
         return
-    for flow in sorted(flows):
-        words = ["-D", "-p", flow.protocol, "--orig-port-dst", str(flow.port)]
-        words += ["--state", "SYN_SENT"] if flow.protocol == "tcp" else []
-        words += ["--reply-src", flow.target, "--reply-port-src", str(flow.target_port)]
-        if flow.address:
-            words += ["--orig-dst", flow.address]
-        if ":" in flow.target:
-            words += ["-f", "ipv6"]
-        _run(*words)
+    kinds = {(flow.protocol, "ipv6" if ":" in flow.target else "ipv4") for flow in flows}
+    for protocol, family in sorted(kinds):
+        of_kind = ["-f", family, "-p", protocol, *_NEW.get(protocol, ())]
+        there = _flows(_run("-L", *of_kind, "--dst-nat"))
+        for flow in sorted(there.intersection(flows)):
+            words = [*of_kind, "--orig-port-dst", str(flow.port)]
+            words += ["--reply-src", flow.target, "--reply-port-src", str(flow.target_port)]
+            _run("-D", *words, *(["--orig-dst", flow.address] if flow.address else []))
+
+
+def _flows(text: str) -> set[Flow]:
+    """Return what is in a list, each also as one of a node port, which any address may have."""
+    found = set()
+    for line in text.splitlines():
+        if (seen := _BOTH.search(line)) is not None:
+            protocol = line.partition(" ")[0]
+            end = (seen["end"], int(seen["end_port"]))
+            for address in (seen["address"], ""):
+                found.add(Flow(protocol, address, int(seen["port"]), *end))
+    return found
 
 
 def _run(*words: str) -> str:

@@ -178,6 +178,44 @@ def test_what_is_soon_outdated_is_told_when_no_better_news_come(desk: Desk, runn
     wait_for(lambda: len(desk.taken) == 2)
 
 
+def ready(desk: Desk, uid: str) -> None:
+    desk.replicas[uid] = ReplicaStatus(uid=uid, epoch=1, phase=NodePhase.RUNNING, ready=True)
+
+
+def told(report: dict[str, object]) -> list[str]:
+    return [status["uid"] for status in report["replicas"]]
+
+
+@pytest.fixture
+def patient(running: Reporter, monkeypatch: pytest.MonkeyPatch) -> Reporter:
+    """A reporter that would gather changes for ever."""
+    monkeypatch.setattr(reporter, "COALESCE_SECONDS", 600.0)
+    monkeypatch.setattr(reporter, "PAUSE_SECONDS", 600.0)
+    return running
+
+
+def test_that_a_replica_became_ready_waits_for_nothing(desk: Desk, patient: Reporter):
+    for number, uid in enumerate(("a", "b", "c")):
+        ready(desk, uid)
+        patient.changed(uid)
+
+        wait_for(lambda count=number + 2: len(desk.taken) == count)
+        assert told(desk.taken[-1]) == [uid]
+
+
+def test_one_that_is_as_ready_as_before_waits_for_more_to_tell(desk: Desk, patient: Reporter):
+    ready(desk, "a")
+    patient.changed("a")
+    wait_for(lambda: len(desk.taken) == 2)
+
+    patient.changed("a")
+    ready(desk, "b")
+    patient.changed("b")
+
+    wait_for(lambda: len(desk.taken) == 3)
+    assert told(desk.taken[-1]) == ["a", "b"]
+
+
 def test_a_broken_report_does_not_end_reporting(desk: Desk, due: Reporter, quick: None):
     desk.answer = ZeroDivisionError()
     has_looked = threading.Event()
