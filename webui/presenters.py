@@ -48,7 +48,7 @@ def of_deployment(record: DeploymentRecord) -> Look:  # noqa: PLR0911, one retur
         return Look(tone="idle", words=_("Deleting"))
     match DeploymentPhase(record.phase):
         case DeploymentPhase.AVAILABLE if record.desired == 0:
-            return Look(tone="idle", words=_("Stopped"))
+            return Look(tone="idle", words=_("Asleep") if record.is_asleep else _("Stopped"))
         case DeploymentPhase.AVAILABLE:
             return Look(tone="ok", words=_("Running %(part)s") % {"part": part})
         case DeploymentPhase.DEGRADED:
