@@ -192,9 +192,7 @@ requests = st.sampled_from(([], [0], [0, 0])) | st.lists(st.integers(0, 9000), m
     rolling_out=st.booleans(),
     past=agos,
 )
-def test_who_may_sleep_stays_within_the_bounds(
-    policy, under_way, used, waiting, rolling_out, past
-):
+def test_who_may_sleep_stays_within_the_bounds(policy, under_way, used, waiting, rolling_out, past):
     observation = _served(
         under_way,
         used,
