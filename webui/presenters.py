@@ -49,7 +49,7 @@ def of_deployment(record: DeploymentRecord) -> Look:  # noqa: PLR0911, one retur
         return Look(tone="idle", words=_("Deleting"))
     match DeploymentPhase(record.phase):
         case DeploymentPhase.AVAILABLE if record.desired == 0:
-            return Look(tone="idle", words=_("Asleep") if is_asleep(record) else _("Stopped"))
+            return Look(tone="idle", words=_("Asleep") if record.is_asleep else _("Stopped"))
         case DeploymentPhase.AVAILABLE:
             return Look(tone="ok", words=_("Running %(part)s") % {"part": part})
         case DeploymentPhase.DEGRADED:
@@ -63,11 +63,6 @@ def of_deployment(record: DeploymentRecord) -> Look:  # noqa: PLR0911, one retur
         case _:
             part = f"{min(record.updated, record.available)}/{record.desired}"
             return Look(tone="progress", words=_("Rolling out %(part)s") % {"part": part})
-
-
-def is_asleep(record: DeploymentRecord) -> bool:
-    """Tell whether an autoscaler lets nothing run until a request comes."""
-    return bool(record.scaled_by) and record.desired == 0 and record.declared != 0
 
 
 def of_phase(phase: str) -> Look:

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from orchestrator.core import progress
-from orchestrator.core.autoscaling.sentences import ASLEEP
 from orchestrator.core.classify import Census, is_ready
 from orchestrator.core.lifecycle import ReplicaPhase, RolloutState
 from orchestrator.core.plan import DeploymentPhase, Reason, Verdict
 from orchestrator.core.replicas import Changes
 from orchestrator.core.snapshot import ReplicaView, RolloutView, Snapshot
 from orchestrator.core.spec import OnFailure, Strategy
-from orchestrator.core.wording import be, count, join, of
+from orchestrator.core.wording import ASLEEP, be, count, join, of
 
 
 def judge(snapshot: Snapshot, census: Census, changes: Changes, rollout: RolloutView) -> Verdict:

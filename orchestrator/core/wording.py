@@ -1,10 +1,12 @@
-"""Word counts and lists the way a person would write them."""
+"""Word counts and lists the way a person would write them, and what is said in several places."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+
+ASLEEP = "asleep: no replica runs until a request comes by an Ingress"
 
 
 def count(number: int, noun: str) -> str:

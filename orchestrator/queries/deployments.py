@@ -53,6 +53,11 @@ class DeploymentRecord:
     created_at: datetime
     changed_at: datetime
 
+    @property
+    def is_asleep(self) -> bool:
+        """Tell whether there is no replica because its autoscaler lets it have none."""
+        return bool(self.scaled_by) and self.desired == 0 and self.declared != 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class RevisionRecord:

@@ -40,9 +40,7 @@ def latest(deployments: Collection[int], now: datetime) -> Looks:
     every = list(within_window([(node, at, (names, pk)) for node, at, names, pk in told]))
     marks = [samples.mark_of(pk) for pk in deployments]
     wanted = {
-        pk: (node, at)
-        for node, at, (names, pk) in every
-        if any(mark in names for mark in marks)
+        pk: (node, at) for node, at, (names, pk) in every if any(mark in names for mark in marks)
     }
     read: dict[int, Any] = dict(
         MetricBlock.objects.filter(pk__in=wanted).values_list("pk", "samples") if wanted else ()

@@ -12,9 +12,8 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from orchestrator.core.autoscaling.sentences import ASLEEP
 from orchestrator.core.rotation import Candidate, Standing, place_of
-from orchestrator.core.wording import be, count
+from orchestrator.core.wording import ASLEEP, be, count
 from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.kinds import KINDS
 from orchestrator.models import RevisionLabel, RouteEntry, Service

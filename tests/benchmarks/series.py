@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,8 @@ def measure(options: argparse.Namespace) -> None:
     for what, ask in asked.items():
         for hours in HOURS:
             span = metrics.Span.latest(now, timedelta(hours=hours))
-            show(f"{what}, {hours:g} h", lambda: ask(span), options.rounds)
-    show("what autoscalers look at", lambda: loads.observe(now), options.rounds)
+            show(f"{what}, {hours:g} h", partial(ask, span), options.rounds)
+    show("what autoscalers look at", partial(loads.observe, now), options.rounds)
 
 
 def applying_of(text: str) -> Any:

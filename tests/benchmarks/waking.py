@@ -1,6 +1,6 @@
 """How soon a request is answered by a deployment that sleeps, over what its container needs.
 
-    python3 manage.py up                      # as root, with Docker and gateways, in another terminal
+    python3 manage.py up          # as root, with Docker and gateways, in another terminal
     python3 manage.py bench waking --image IMAGE [--rounds 10] [--port 80] [--crowd 0]
 
 The image needs busybox. In each round the deployment falls asleep; then one request goes to the
@@ -57,7 +57,10 @@ spec:
   rules:
   - host: {HOST}
     http:
-      paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: {NAME}, port: {{number: 80}}}}}}}}]
+      paths:
+      - path: /
+        pathType: Prefix
+        backend: {{service: {{name: {NAME}, port: {{number: 80}}}}}}
 ---
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -68,7 +71,9 @@ spec:
   maxReplicas: 3
   metrics:
   - type: Pods
-    pods: {{metric: {{name: requests_in_flight}}, target: {{type: AverageValue, averageValue: "100"}}}}
+    pods:
+      metric: {{name: requests_in_flight}}
+      target: {{type: AverageValue, averageValue: "100"}}
   behavior: {{scaleDown: {{stabilizationWindowSeconds: 0}}}}
 """
 
@@ -114,8 +119,8 @@ def crowd(client: Client, options: argparse.Namespace) -> None:
     wait_asleep(client)
     with ThreadPoolExecutor(options.crowd) as pool:
         found = list(pool.map(lambda _: ask(options.port), range(options.crowd)))
-    words = Counter(status for status, _ in found)
-    print(f"a crowd of {options.crowd}: {dict(words)}, the last after {max(t for _, t in found):.2f} s")
+    words = dict(Counter(status for status, _ in found))
+    print(f"a crowd of {options.crowd}: {words}, the last after {max(t for _, t in found):.2f} s")
 
 
 def wait_asleep(client: Client) -> None:

@@ -221,7 +221,9 @@ def test_who_is_woken_stays_awake_until_it_has_answered(stack: Stack):
     stack.wait_for(lambda: stack.replicas() == [], 60)
 
 
-@pytest.mark.parametrize("killed", ["-m\0worker", "-A\0orchestrator.celery"], ids=["agent", "control"])
+@pytest.mark.parametrize(
+    "killed", ["-m\0worker", "-A\0orchestrator.celery"], ids=["agent", "control"]
+)
 def test_a_request_survives_the_end_of_those_who_are_to_wake(stack: Stack, killed: str):
     stack.run("apply", "-f", "-", "--wait", text=MANIFESTS)
     load = Load("127.0.0.1", int(stack.extra["KIJABI_HTTP_PORT"]))

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from orchestrator.core.autoscaling.sentences import ASLEEP
+from orchestrator.core.wording import ASLEEP
 from orchestrator.models import Autoscaler, Deployment, Event, ScalingDecision
 from orchestrator.operations import autoscalers, autoscaling, deployments, ingresses, routing
 from orchestrator.operations.replica_counts import OwnedByAutoscaler

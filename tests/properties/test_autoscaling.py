@@ -138,15 +138,17 @@ def test_a_constant_load_comes_to_rest(total, begin):
     per_second=st.just(0) | st.integers(0, 30_000),
     waiting=st.booleans(),
     pending=st.booleans(),
+    used=st.integers(0, 400),
 )
-def test_nobody_falls_asleep_over_a_request(under_way, per_second, waiting, pending):
-    policy = a_policy(value_of(Source.REQUESTS_PER_SECOND, 10_000), minimum=0, maximum=6)
+def test_nobody_falls_asleep_over_a_request(under_way, per_second, waiting, pending, used):
+    policy = a_policy(value_of(Source.REQUESTS_PER_SECOND, 10_000), cpu(), minimum=0, maximum=6)
     replicas = tuple(
         replace(
             a_load(f"r{index}", pending=pending),
             samples={
                 Source.REQUESTS_PER_SECOND: sample(per_second),
                 Source.REQUESTS_IN_FLIGHT: sample(number),
+                Source.CPU: sample(used),
             },
         )
         for index, number in enumerate(under_way)
@@ -192,9 +194,7 @@ requests = st.sampled_from(([], [0], [0, 0])) | st.lists(st.integers(0, 9000), m
     rolling_out=st.booleans(),
     past=agos,
 )
-def test_who_may_sleep_stays_within_the_bounds(
-    policy, under_way, used, waiting, rolling_out, past
-):
+def test_who_may_sleep_stays_within_the_bounds(policy, under_way, used, waiting, rolling_out, past):
     observation = _served(
         under_way,
         used,

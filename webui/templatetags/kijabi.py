@@ -35,7 +35,6 @@ for _name in (
     "of_service",
     "of_ingress",
     "of_saved",
-    "is_asleep",
     "of_endpoint",
     "of_gateway",
     "of_job",

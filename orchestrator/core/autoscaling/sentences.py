@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from orchestrator.core.autoscaling.decision import Average, Decision, Outcome, Verdict, Word
 from orchestrator.core.autoscaling.policy import Metric, Source, TargetKind
-from orchestrator.core.wording import cores, count, memory
+from orchestrator.core.wording import ASLEEP, cores, count, memory
 
 _NAMES = {
     Source.CPU: "cpu",
@@ -14,7 +14,6 @@ _NAMES = {
     Source.REQUESTS_PER_SECOND: "requests per second",
     Source.REQUESTS_IN_FLIGHT: "requests in flight",
 }
-ASLEEP = "asleep: no replica runs until a request comes by an Ingress"
 _HELD = {
     Word.UP_STABILISED: "a lower number was enough within the window for scaling up",
     Word.DOWN_STABILISED: "a higher number was needed within the window for scaling down",

@@ -107,6 +107,16 @@ def test_who_owns_the_number_is_said_and_scaling_is_not_offered(operator: Client
     assert ("set by autoscaler web" in after, f"{WEB}scale/" in after) == (True, False)
 
 
+def test_who_sleeps_says_so_and_whose_the_number_is(operator: Client):
+    post(operator, f"{HERE}save/", **FIELDS | {"minimum": "0", "requests": "10"})
+    Deployment.objects.update(replicas=0, autoscaled=0, phase="Available")
+
+    page = operator.get(WEB).content.decode()
+
+    assert ("Asleep" in page, "Stopped" in page) == (True, False)
+    assert ("set by autoscaler web" in page, f"{WEB}scale/" in page) == (True, False)
+
+
 def test_scaling_all_the_same_is_answered_with_the_way_out(operator: Client):
     post(operator, f"{HERE}save/", **FIELDS)
 
