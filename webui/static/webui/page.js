@@ -11,8 +11,11 @@ function span(seconds) {
 }
 
 // The server's clock is the one that counts; a page out of the browser's store tells an old time.
-const isFresh = performance.getEntriesByType("navigation")[0]?.transferSize !== 0;
-const ahead = isFresh ? Date.now() - new Date(words.now) : 0;
+const visit = performance.getEntriesByType("navigation")[0];
+const isFresh = visit?.transferSize !== 0;
+// When its first byte came, not when this runs: a slow page would show what was as still to come.
+const came = performance.timeOrigin + (visit?.responseStart || performance.now());
+const ahead = isFresh ? came - new Date(words.now) : 0;
 
 function told(time) {
   const seconds = Math.round((Date.now() - ahead - new Date(time.dateTime)) / 1000);
