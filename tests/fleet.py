@@ -146,10 +146,10 @@ class Fleet:
         """Return the replicas that are ready."""
         return {row["uid"] for row in self.stack.ready()}
 
-    def await_replaced(self, *lost: str, count: int) -> None:
+    def await_replaced(self, *lost: str, count: int, seconds: float = 30) -> None:
         """Wait until nodes are lost and so many replicas are ready, none of them there."""
         self.await_states(**dict.fromkeys(lost, "lost"))
-        self.stack.wait_for(lambda: self._ready_besides(lost) == count)
+        self.stack.wait_for(lambda: self._ready_besides(lost) == count, seconds)
 
     def _ready_besides(self, nodes: Sequence[str]) -> int:
         return sum(row["node"] not in nodes for row in self.stack.ready())

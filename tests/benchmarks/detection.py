@@ -2,7 +2,8 @@
 
     python3 manage.py bench detection [--rounds 10] [--hogs 60] [--node-hours 1000000]
 
-Needs root and Docker: three nodes on machines of their own (network namespaces), set for speed.
+Needs root and Docker: three nodes on machines of their own (network namespaces), first with the
+default times, then set for speed. For hours of load see `alarms`.
 Detection: from the cut of the cable, or kill -9 of a worker and its supervisor, until the node is
 lost, and until all its replicas are replaced elsewhere. Under load: two busy processes for each
 core, `nice`d in the first half of the time and not in the second; no node may be given up.
@@ -34,6 +35,8 @@ from tests import fleet
 from tests.fleet import Fleet, NodeMachine
 
 REPLICAS, LOST_SECONDS = 6, 3.0
+# Other programs may keep the machine busy: what is measured may take long, and is still told.
+PATIENCE = 120.0
 JITTER, MISSING = 0.3, (0.02, 0.05)
 SHORTEST_RUN = 3
 LONGEST_SIMULATION = 120.0
@@ -50,32 +53,36 @@ def main() -> None:
     options = parser.parse_args()
     for missing in MISSING:
         simulate(options.node_hours, missing)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        fleet.running(Path(folder), "a", "b", "c", lost_seconds=LOST_SECONDS) as made,
-    ):
-        made.apply("web", replicas=REPLICAS)
-        made.stack.wait_for(lambda: made.is_whole(REPLICAS))
-        print(f"lost after {LOST_SECONDS} s of silence, {REPLICAS} replicas on 3 nodes")
-        detect(made, "cut", lambda node: node.machine.unplug(), options.rounds)
-        detect(made, "kill -9", NodeMachine.kill, options.rounds)
-        load(made, options.hogs)
+    for lost_seconds in (None, LOST_SECONDS):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            fleet.running(Path(folder), "a", "b", "c", lost_seconds=lost_seconds) as made,
+        ):
+            made.apply("web", replicas=REPLICAS)
+            made.stack.wait_for(lambda made=made: made.is_whole(REPLICAS), PATIENCE)
+            asked = lost_seconds or Timing().lost.total_seconds()
+            print(f"lost after {asked} s of silence, {REPLICAS} replicas on 3 nodes", flush=True)
+            detect(made, "cut", lambda node: node.machine.unplug(), options.rounds, asked)
+            detect(made, "kill -9", NodeMachine.kill, options.rounds, asked)
+            load(made, options.hogs)
 
 
-def detect(made: Fleet, what: str, fail: Callable[[NodeMachine], None], rounds: int) -> None:
+def detect(
+    made: Fleet, what: str, fail: Callable[[NodeMachine], None], rounds: int, asked: float
+) -> None:
     """Let the node with the most replicas fail, again and again; print how long it took."""
     lost, replaced = [], []
     for _ in range(rounds):
         name = max(made.nodes, key=lambda name: len(made.containers(name)))
         began = time.monotonic()
         fail(made.nodes[name])
-        made.await_states(**{name: "lost"})
+        made.await_states(PATIENCE, **{name: "lost"})
         lost.append(time.monotonic() - began)
-        made.await_replaced(name, count=REPLICAS)
+        made.await_replaced(name, count=REPLICAS, seconds=PATIENCE)
         replaced.append(time.monotonic() - began)
         heal(made, name)
-    show(f"{what} → lost", lost)
-    show(f"{what} → all replaced", replaced)
+    show(f"{what} → lost", lost, asked)
+    show(f"{what} → all replaced", replaced, asked)
 
 
 def heal(made: Fleet, name: str) -> None:
@@ -84,8 +91,8 @@ def heal(made: Fleet, name: str) -> None:
     node.machine.heal()
     if node.process is None or node.process.poll() is not None:
         node.start()
-    made.await_states(**{name: "ready"})
-    made.stack.wait_for(lambda: made.is_whole(REPLICAS))
+    made.await_states(PATIENCE, **{name: "ready"})
+    made.stack.wait_for(lambda: made.is_whole(REPLICAS), PATIENCE)
 
 
 def load(made: Fleet, seconds: float) -> None:
@@ -148,11 +155,12 @@ def worst_of_run(timing: Timing, missing: float, chance: random.Random) -> NodeS
     return found.states["a"]
 
 
-def show(what: str, values: list[float]) -> None:
-    ratio = statistics.median(values) / LOST_SECONDS
+def show(what: str, values: list[float], asked: float) -> None:
+    ratio = statistics.median(values) / asked
     print(
         f"{what}: median {statistics.median(values):.2f} s ({ratio:.2f} × the silence asked for), "
-        f"worst {max(values):.2f} s of {len(values)}"
+        f"worst {max(values):.2f} s of {len(values)}",
+        flush=True,
     )
 
 
