@@ -20,6 +20,7 @@ from orchestrator.queries.kept_blocks import FINEST_SECONDS, Span
 from worker.measured import LATENCY_BOUNDS_MILLIS
 
 __all__ = [
+    "FINEST_SECONDS",
     "NO_GATEWAY",
     "Point",
     "ServicePoint",
