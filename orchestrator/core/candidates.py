@@ -15,7 +15,7 @@ from typing import NamedTuple
 from orchestrator.core import landscape
 from orchestrator.core.landscape import Landscape
 from orchestrator.core.placement.resources import share
-from orchestrator.core.snapshot import ReplicaView
+from orchestrator.core.snapshot import NodeView, ReplicaView
 from orchestrator.core.spec import Amounts
 
 # In thousandths of a node: what the fuller one of two has to lose.
@@ -109,7 +109,7 @@ class Candidates:
                 deployment=deployment, source=source, target=target, pairs=pairs, relief=relief
             )
 
-    def _nodes(self) -> Sequence[landscape.NodeView]:
+    def _nodes(self) -> Sequence[NodeView]:
         return tuple(self._land.nodes.values())
 
     def _has_capacity(self, node: str) -> bool:
