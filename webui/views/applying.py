@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -67,7 +68,7 @@ def _begun(request: HttpRequest) -> str:
     return starters.STARTERS.get(word, "")
 
 
-def _there(manifest: dict[str, object] | None) -> dict[str, object]:
+def _there(manifest: dict[str, Any] | None) -> dict[str, Any]:
     if manifest is None:
         raise Http404(_("What you want to change does not exist any more."))
     return manifest
