@@ -126,7 +126,9 @@ class Seen:
     def leads(self, port: int, *, there: bool, since: float) -> float:
         """Return when the kernel's rules led to a port, or no longer did."""
         return wait_for(
-            lambda: next((at for at, a, p in self.kernel if (a, p) == (there, port) and at >= since), None),
+            lambda: next(
+                (at for at, a, p in self.kernel if (a, p) == (there, port) and at >= since), None
+            ),
             f"the kernel to {'have' if there else 'lose'} {port}",
         )
 
@@ -175,16 +177,17 @@ def prepare(services: int) -> None:
     seed(timezone.now(), Size(deployments=services, nodes=3, events=10, jobs=10))
     Autoscaler.objects.all().delete()
     names = routes.deployments_and_label_them()
-    applying.apply(parse("---".join(service(name=n, selector=f"{{app: {n}}}") for n in names)), change())
+    applying.apply(
+        parse("---".join(service(name=n, selector=f"{{app: {n}}}") for n in names)), change()
+    )
     identity = replace(enrolled(NAME), cluster="bench", broker=os.environ["REDIS_URL"])
     identity.save(path_in(Path(os.environ["KIJABI_HOME"]), NAME))
 
 
 def apply_all(names: dict[str, int]) -> None:
     from orchestrator.manifests.manifest import parse
-    from orchestrator.models import Gateway
+    from orchestrator.models import Deployment, Gateway
     from orchestrator.operations import applying, dispatch
-    from orchestrator.models import Deployment
     from tests.cluster import change
 
     wait_for(lambda: 1.0 if Gateway.objects.filter(node=NAME).exists() else None, "the node")

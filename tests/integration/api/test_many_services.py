@@ -88,7 +88,9 @@ def test_two_of_one_text_cannot_have_the_same_node_port(api: APIClient):
     refused = apply(api, text(*both))
 
     assert refused.status_code == 409
-    assert "30001/TCP of service default/b is taken by service default/a" in refused.content.decode()
+    assert (
+        "30001/TCP of service default/b is taken by service default/a" in refused.content.decode()
+    )
     assert not Service.objects.exists()
 
 
@@ -108,7 +110,9 @@ def test_two_of_one_text_cannot_have_the_same_address(api: APIClient):
 
 
 def test_free_node_ports_differ_within_one_text(api: APIClient, monkeypatch):
-    monkeypatch.setattr("orchestrator.operations.addresses._candidates", lambda _key, size: range(size))
+    monkeypatch.setattr(
+        "orchestrator.operations.addresses._candidates", lambda _key, size: range(size)
+    )
 
     apply(api, text(*(service(name=name, type="NodePort") for name in names(3))))
 

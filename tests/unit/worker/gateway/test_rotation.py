@@ -25,7 +25,9 @@ def a_service(name: str) -> ServiceRoutes:
         )
         for node, address in (("here", HERE), ("there", ELSEWHERE))
     )
-    return ServiceRoutes(namespace="default", name=name, ports=(ServicePort(port=80, endpoints=ends),))
+    return ServiceRoutes(
+        namespace="default", name=name, ports=(ServicePort(port=80, endpoints=ends),)
+    )
 
 
 ROUTES = Routes(generation=1, services={f"default/{n}": a_service(n) for n in ("web", "api")})
