@@ -107,10 +107,8 @@ def _reader(hint: typing.Hashable) -> Reader:
         return partial(_maybe, _reader(inner))
     if origin is dict:
         return _object
-    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
-        return partial(_many, _reader(arguments[0]))
     if origin is tuple:
-        return partial(_some, tuple(_reader(arg) for arg in arguments))
+        return _tuple_reader(arguments)
     if isinstance(hint, NewType):
         return _reader(hint.__supertype__)
     if not isinstance(hint, type):
@@ -118,6 +116,12 @@ def _reader(hint: typing.Hashable) -> Reader:
     if dataclasses.is_dataclass(hint):
         return partial(_message, hint)
     return partial(_word if issubclass(hint, StrEnum) else _scalar, hint)
+
+
+def _tuple_reader(arguments: tuple[typing.Hashable, ...]) -> Reader:
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return partial(_many, _reader(arguments[0]))
+    return partial(_some, tuple(_reader(arg) for arg in arguments))
 
 
 def _maybe(read: Reader, value: object, path: str) -> object:

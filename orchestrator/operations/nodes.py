@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 # A report that was taken ends what is said of refused ones, but not so fast that nobody reads it.
 REFUSAL_STAYS = timedelta(minutes=1)
+# All that a report without facts changes.
+_HEARD = ("boot", "sequence", "seen_at", "refusal", "refused_at")
 
 
 class NodeNotFound(LookupError):
@@ -78,9 +80,11 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
     node.seen_at = now
     if node.refused_at is not None and now - node.refused_at > REFUSAL_STAYS:
         node.refusal, node.refused_at = "", None
+    changed = _HEARD
     if report.facts is not None:
         _describe(node, report.facts, now)
-    node.save()
+        changed = None
+    node.save(update_fields=changed)
     return node
 
 

@@ -43,7 +43,7 @@ class Renewal:
         self._touched: set[RouteEntry] = set()
 
     def nodes(self) -> bool:
-        """Take who the nodes are now; tell whether that is news, and all services follow from it."""
+        """Take who the nodes are now; tell whether that is news for all services."""
         peers = route_sources.peers()
         is_news = peers != self._routing.peers
         self._routing.peers = peers

@@ -59,7 +59,8 @@ def resend_unconfirmed(*, now: datetime) -> int:
 
 def _told() -> list[Gateway]:
     """Return the gateways of every node that is not lost."""
-    return list(Gateway.objects.exclude(node__state=NodeState.LOST))
+    rows = Gateway.objects.exclude(node__state=NodeState.LOST)
+    return list(rows.only("node_id", "generation", "sent_at", "attempts"))
 
 
 def _is_due(row: Gateway, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""One node's side of routing, step by step and without its worker: from the broker to the kernel."""
+"""One node's side of routing, step by step, without its worker: from broker to kernel."""
 
 from __future__ import annotations
 

@@ -186,9 +186,8 @@ def prepare(services: int) -> None:
 
 def apply_all(names: dict[str, int]) -> None:
     from orchestrator.manifests.manifest import parse
-    from orchestrator.models import Gateway
+    from orchestrator.models import Deployment, Gateway
     from orchestrator.operations import applying, dispatch
-    from orchestrator.models import Deployment
     from tests.cluster import change
 
     wait_for(lambda: 1.0 if Gateway.objects.filter(node=NAME).exists() else None, "the node")

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.rotation_node FOLDER`: a node whose probes pass while a file is there.
+"""`python -m tests.benchmarks.rotation_node FOLDER`: a node with probes that pass for a file.
 
 It writes when the result of a probe changes to FOLDER/log: `name 1 seconds`.
 """

@@ -94,27 +94,36 @@ def everything(names: list[str], receiver) -> None:
     total = tell(total, took, "make their routes")
     _, took = timed(lambda: [call() for call in sends])
     total = tell(total, took, "sign and send them to every gateway")
-    letter, took = timed(receiver.fetch)
-    total = tell(total, took, f"fetch the letter at the node ({len(letter['body']) / 1e6:.1f} MB)")
-    table, took = timed(lambda: receiver.open(letter))
-    total = tell(total, took, "check and read it")
-    _, took = timed(lambda: receiver.keep(table))
-    total = tell(total, took, "keep the table on disk")
-    _, took = timed(receiver.look)
-    total = tell(total, took, "see who is in rotation")
-    _, took = timed(receiver.carry_out)
-    total = tell(total, took, "have the kernel do it")
+    total = receive(total, receiver)
     print(f"{total[0]:9.1f} ms, {total[1]:.1f} of cpu: all of it, one after the other")
-    ends = sum(len(port.endpoints) for s in table.services for port in s.ports)
-    print(f"          ({len(table.services)} services, {ends} endpoints)")
     confirm()
-    _, took = timed(lambda: applying.apply(parsed, change()))
-    tell(total, took, "apply the same again, which changes nothing")
+    tell(
+        total,
+        timed(lambda: applying.apply(parsed, change()))[1],
+        "apply the same again, which changes nothing",
+    )
     RouteEntry.objects.all().delete()
     _, took = timed(lambda: routing.renew_everything(now=timezone.now()))
     tell(total, took, "make all routes anew, and send whole tables")
     confirm()
     receiver.take()
+
+
+def receive(total: Took, receiver) -> Took:
+    """Follow everything from the broker to the kernel of one node; return the new total."""
+    letter, took = timed(receiver.fetch)
+    total = tell(total, took, f"fetch the letter at the node ({len(letter['body']) / 1e6:.1f} MB)")
+    table, took = timed(lambda: receiver.open(letter))
+    ends = sum(len(port.endpoints) for one in table.services for port in one.ports)
+    total = tell(total, took, f"check and read it ({len(table.services)} services, {ends} ends)")
+    for act, what in (
+        (lambda: receiver.keep(table), "keep the table on disk"),
+        (receiver.look, "see who is in rotation"),
+        (receiver.carry_out, "have the kernel do it"),
+    ):
+        _, took = timed(act)
+        total = tell(total, took, what)
+    return total
 
 
 def one_by_one(rounds: int, receiver) -> None:

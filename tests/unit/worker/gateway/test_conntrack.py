@@ -7,9 +7,15 @@ import pytest
 from worker.gateway import conntrack
 from worker.gateway.rules import Flow
 
-UDP = "udp      17 29 src=10.5.0.4 dst=10.97.0.1 sport=40000 dport=80 src=10.5.0.2 dst=10.5.0.4 sport=8080 dport=40000 mark=0 use=1"
-TCP = "tcp      6 117 SYN_SENT src=10.5.0.4 dst=10.6.0.1 sport=40000 dport=30001 [UNREPLIED] src=10.5.0.2 dst=10.5.0.4 sport=8080 dport=40000 mark=0 use=1"
-SIX = "udp      17 29 src=fd05::4 dst=fd97::1 sport=40000 dport=80 [UNREPLIED] src=fd05::2 dst=fd05::4 sport=8080 dport=40000 mark=0 use=1"
+BACK = "src=10.5.0.2 dst=10.5.0.4 sport=8080 dport=40000 mark=0 use=1"
+UDP = f"udp      17 29 src=10.5.0.4 dst=10.97.0.1 sport=40000 dport=80 {BACK}"
+TCP = (
+    f"tcp      6 117 SYN_SENT src=10.5.0.4 dst=10.6.0.1 sport=40000 dport=30001 [UNREPLIED] {BACK}"
+)
+SIX = (
+    "udp      17 29 src=fd05::4 dst=fd97::1 sport=40000 dport=80 [UNREPLIED] "
+    "src=fd05::2 dst=fd05::4 sport=8080 dport=40000 mark=0 use=1"
+)
 
 
 @pytest.mark.parametrize(
