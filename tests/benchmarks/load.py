@@ -32,7 +32,7 @@ IDLE = "idle"
 MOST_RATIO, MOST_OUTAGE_SECONDS = 5.0, 1.0
 # Before and after what is killed, so that the request that met it is in the same phase.
 MARGIN_SECONDS = 2.0
-ROUNDS_OF_KILLS = 3
+ROUNDS_OF_KILLS = 2
 
 
 @dataclass
@@ -125,7 +125,8 @@ def main() -> None:
                 course.exchange()
                 course.wait(options.idle / 6)
             course.kills(options.away)
-    sys.exit(_tell(course, load.outcomes, by_way=options.by_way))
+        status = _tell(course, load.outcomes, by_way=options.by_way)
+    sys.exit(status)
 
 
 def _options() -> argparse.Namespace:
