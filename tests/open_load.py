@@ -255,12 +255,11 @@ async def _main() -> None:
     asyncio.get_running_loop().add_reader(
         sys.stdin, lambda: None if os.read(sys.stdin.fileno(), 1) else end.set()
     )
-    await offer(
-        [Way(**way) for way in ways],
-        rate,
-        end,
-        lambda one: sys.stdout.write(json.dumps(one) + "\n"),
-    )
+
+    def tell(one: Outcome) -> None:
+        sys.stdout.write(json.dumps(one) + "\n")
+
+    await offer([Way(**way) for way in ways], rate, end, tell)
 
 
 if __name__ == "__main__":
