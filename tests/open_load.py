@@ -44,12 +44,17 @@ class Way:
 
 
 class Outcome(NamedTuple):
-    """What became of one request; no fault is a full answer of status 200. `due` is monotonic."""
+    """What became of one request; no fault is a full answer of status 200. `due` is monotonic.
+
+    `late` is how long after that it was begun, which is part of `seconds`: much of it says that
+    this machine is too busy to send so much.
+    """
 
     way: str
     due: float
     seconds: float
     fault: str
+    late: float = 0.0
 
 
 class _Failed(Exception):
@@ -78,6 +83,7 @@ class Client:
 
     async def ask(self, due: float) -> Outcome:
         """Send one request; return what became of it."""
+        late = time.monotonic() - due
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 await self._ask()
@@ -92,7 +98,7 @@ class Client:
             fault = str(failed)
         except OSError as error:
             fault = type(error).__name__
-        return Outcome(self.way.name, due, time.monotonic() - due, fault)
+        return Outcome(self.way.name, due, time.monotonic() - due, fault, late)
 
     async def _ask(self) -> None:
         connection = await self._connection()
