@@ -11,16 +11,18 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 READ_BYTES = 1 << 16
+TIMEOUT_SECONDS, END_SECONDS = 10.0, 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +44,17 @@ class Way:
 
 
 class Outcome(NamedTuple):
-    """What became of one request; no fault is a full answer of status 200. `due` is monotonic."""
+    """What became of one request; no fault is a full answer of status 200. `due` is monotonic.
+
+    `late` is how long after that it was begun, which is part of `seconds`: much of it says that
+    this machine is too busy to send so much.
+    """
 
     way: str
     due: float
     seconds: float
     fault: str
+    late: float = 0.0
 
 
 class _Failed(Exception):
@@ -76,6 +83,7 @@ class Client:
 
     async def ask(self, due: float) -> Outcome:
         """Send one request; return what became of it."""
+        late = time.monotonic() - due
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 await self._ask()
@@ -90,7 +98,7 @@ class Client:
             fault = str(failed)
         except OSError as error:
             fault = type(error).__name__
-        return Outcome(self.way.name, due, time.monotonic() - due, fault)
+        return Outcome(self.way.name, due, time.monotonic() - due, fault, late)
 
     async def _ask(self) -> None:
         connection = await self._connection()
@@ -161,22 +169,21 @@ async def _answer(reader: asyncio.StreamReader, expected: str) -> bool:
 
 
 async def offer(
-    ways: Sequence[Way], rate: float, end: asyncio.Event, *, timeout_seconds: float = 10
-) -> list[Outcome]:
+    ways: Sequence[Way], rate: float, end: asyncio.Event, tell: Callable[[Outcome], object]
+) -> None:
     """Send so many requests a second, the ways in turn, until told to end."""
-    clients = [Client(way, timeout_seconds) for way in ways]
-    outcomes: list[Outcome] = []
+    clients = [Client(way, TIMEOUT_SECONDS) for way in ways]
     under_way: set[asyncio.Task[Outcome]] = set()
 
     def ended(task: asyncio.Task[Outcome]) -> None:
         under_way.discard(task)
-        outcomes.append(task.result())
+        tell(task.result())
 
     began, number = time.monotonic(), 0
     while not end.is_set():
         due = began + number / rate
-        if (wait := due - time.monotonic()) > 0:
-            await asyncio.sleep(wait)
+        # Also when it is late: those before have to get their turn.
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
         task = asyncio.create_task(clients[number % len(clients)].ask(due))
         under_way.add(task)
         task.add_done_callback(ended)
@@ -185,7 +192,6 @@ async def offer(
         await asyncio.wait(under_way)
     for client in clients:
         client.close()
-    return outcomes
 
 
 @dataclass
@@ -193,34 +199,41 @@ class Load:
     """Requests that are being sent; their outcomes are there once that has ended."""
 
     process: subprocess.Popen[str]
+    told: IO[str]
     outcomes: list[Outcome] = field(default_factory=list)
 
     def end(self) -> None:
         """Send no more, and wait for what is under way."""
-        if self.process.returncode is None:
-            text, _ = self.process.communicate(timeout=60)
-            assert self.process.returncode == 0
-            self.outcomes = [Outcome(*row) for row in json.loads(text)]
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            assert self.process.wait(END_SECONDS) == 0
+        finally:
+            self.process.kill()
+            self.process.wait()
+        self.told.seek(0)
+        self.outcomes = [Outcome(*json.loads(line)) for line in self.told]
 
 
 @contextmanager
 def running(ways: Sequence[Way], rate: float) -> Iterator[Load]:
     """Send requests from another process until the block ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.open_load"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    load = Load(process)
-    try:
-        assert process.stdin is not None
-        process.stdin.write(json.dumps([[asdict(way) for way in ways], rate]) + "\n")
-        process.stdin.flush()
-        yield load
-    finally:
-        load.end()
+    with tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.open_load"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=told,
+            text=True,
+        )
+        load = Load(process, told)
+        try:
+            assert process.stdin is not None
+            process.stdin.write(json.dumps([[asdict(way) for way in ways], rate]) + "\n")
+            process.stdin.flush()
+            yield load
+        finally:
+            load.end()
 
 
 def faults(outcomes: Iterable[Outcome]) -> Counter[str]:
@@ -248,8 +261,11 @@ async def _main() -> None:
     asyncio.get_running_loop().add_reader(
         sys.stdin, lambda: None if os.read(sys.stdin.fileno(), 1) else end.set()
     )
-    outcomes = await offer([Way(**way) for way in ways], rate, end)
-    sys.stdout.write(json.dumps(outcomes))
+
+    def tell(one: Outcome) -> None:
+        sys.stdout.write(json.dumps(one) + "\n")
+
+    await offer([Way(**way) for way in ways], rate, end, tell)
 
 
 if __name__ == "__main__":

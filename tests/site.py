@@ -152,10 +152,12 @@ class LocalNode:
         return int(json.loads(record.read_text())[0])
 
     def kill_agent(self) -> None:
-        """Kill -9 the agent, and wait until another has taken its place."""
-        before = self.agent_pid()
-        os.kill(before, signal.SIGKILL)
-        self.stack.wait_for(lambda: self.agent_pid() not in {0, before})
+        """Kill -9 the agent, and wait until another routes in its place."""
+        # Written when its HTTP gateway may ask it, also if it is the port of before.
+        asked = self.stack.home / "nodes" / self.name / "gateway" / "dns-port"
+        before = asked.stat().st_mtime_ns
+        os.kill(self.agent_pid(), signal.SIGKILL)
+        self.stack.wait_for(lambda: asked.stat().st_mtime_ns != before, PATIENCE_SECONDS)
 
     def kill_caddy(self) -> None:
         """Kill -9 the HTTP gateway, and wait until another has taken its place."""

@@ -30,9 +30,11 @@ from tests.site import Site
 
 IDLE = "idle"
 MOST_RATIO, MOST_OUTAGE_SECONDS = 5.0, 1.0
+# Later than this, it is the machine that is measured, which is too busy to send what it should.
+MOST_LATE_SECONDS = 0.1
 # Before and after what is killed, so that the request that met it is in the same phase.
 MARGIN_SECONDS = 2.0
-ROUNDS_OF_KILLS = 3
+ROUNDS_OF_KILLS = 2
 
 
 @dataclass
@@ -125,7 +127,8 @@ def main() -> None:
                 course.exchange()
                 course.wait(options.idle / 6)
             course.kills(options.away)
-    sys.exit(_tell(course, load.outcomes, by_way=options.by_way))
+        status = _tell(course, load.outcomes, by_way=options.by_way)
+    sys.exit(status)
 
 
 def _options() -> argparse.Namespace:
@@ -148,7 +151,10 @@ def _options() -> argparse.Namespace:
 def _tell(course: Course, outcomes: list[Outcome], *, by_way: bool) -> int:
     """Print the figures; return 1 if they do not prove what they are to prove."""
     idle = open_load.percentile(course.phases[IDLE].of(outcomes), 99)
+    late = sorted(one.late for one in outcomes)[int(len(outcomes) * 0.99)]
     complaints = []
+    if late > MOST_LATE_SECONDS:
+        complaints.append(f"the load itself came {late:.1f} s late (p99): choose a lower rate")
     print(f"{len(outcomes)} requests, {sum(bool(one.fault) for one in outcomes)} failed")
     for phase in course.phases.values():
         found = phase.of(outcomes)

@@ -136,11 +136,13 @@ def test_requests_come_at_their_rate_while_earlier_ones_wait():
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             way = Way(name="w", address="127.0.0.1", port=server.sockets[0].getsockname()[1])
             end = asyncio.Event()
-            task = asyncio.create_task(open_load.offer([way], 100, end))
+            found: list[Outcome] = []
+            task = asyncio.create_task(open_load.offer([way], 100, end, found.append))
             await asyncio.sleep(0.3)
             end.set()
             free.set()
-            return await task
+            await task
+            return found
 
     outcomes = sorted(asyncio.run(run()), key=lambda one: one.due)
 
