@@ -23,7 +23,8 @@ def insert(
     """Insert rows of plain columns; where `unique` fields meet a row, it gets the other values."""
     if not rows:
         return
-    columns = {name: _column(model, name) for name in fields}
+    known = {field.name: field.column for field in model._meta.concrete_fields}  # noqa: SLF001, too
+    columns = {name: _quoted(str(known[name])) for name in fields}
     places = ", ".join(["%s"] * len(fields))
     into = f"{_quoted(model._meta.db_table)} ({', '.join(columns.values())})"  # noqa: SLF001, Django's
     sql = f"INSERT INTO {into} VALUES ({places})"  # noqa: S608, names of our own
@@ -33,10 +34,6 @@ def insert(
         sql += f" ON CONFLICT ({target}) DO UPDATE SET {', '.join(changes)}"
     with connection.cursor() as cursor:
         cursor.executemany(sql, rows)
-
-
-def _column(model: type[models.Model], field: str) -> str:
-    return _quoted(model._meta.get_field(field).column)  # noqa: SLF001, Django's
 
 
 def _quoted(name: str) -> str:

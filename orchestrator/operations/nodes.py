@@ -80,7 +80,7 @@ def receive(report: protocol.NodeReport, *, now: datetime) -> Node | None:
     node.seen_at = now
     if node.refused_at is not None and now - node.refused_at > REFUSAL_STAYS:
         node.refusal, node.refused_at = "", None
-    changed = _HEARD
+    changed: tuple[str, ...] | None = _HEARD
     if report.facts is not None:
         _describe(node, report.facts, now)
         changed = None

@@ -45,7 +45,7 @@ class Renewal:
     def nodes(self) -> bool:
         """Take who the nodes are now; tell whether that is news for all services."""
         peers = route_sources.peers()
-        is_news = peers != self._routing.peers
+        is_news = bool(peers != self._routing.peers)
         self._routing.peers = peers
         self._changed = self._changed or is_news
         return is_news
