@@ -202,6 +202,18 @@ class Load:
     told: IO[str]
     outcomes: list[Outcome] = field(default_factory=list)
 
+    def await_more(self, count: int) -> None:
+        """Return when so many more requests have ended."""
+        wanted = self._ended() + count
+        while self._ended() < wanted:
+            assert self.process.poll() is None
+            time.sleep(0.05)
+
+    def _ended(self) -> int:
+        number = self.told.fileno()
+        # Not by reading on: both processes have one place in the file.
+        return os.pread(number, os.fstat(number).st_size, 0).count(b"\n")
+
     def end(self) -> None:
         """Send no more, and wait for what is under way."""
         assert self.process.stdin is not None
@@ -264,6 +276,7 @@ async def _main() -> None:
 
     def tell(one: Outcome) -> None:
         sys.stdout.write(json.dumps(one) + "\n")
+        sys.stdout.flush()
 
     await offer([Way(**way) for way in ways], rate, end, tell)
 
