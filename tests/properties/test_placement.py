@@ -1,5 +1,7 @@
 """What must hold wherever replicas are placed, for any legal snapshot."""
 
+from dataclasses import replace
+
 from hypothesis import assume, given, settings
 
 from orchestrator.core.constraints import TaintEffect
@@ -7,6 +9,7 @@ from orchestrator.core.lifecycle import NodeState
 from orchestrator.core.placement.placer import Placer
 from orchestrator.core.plan import FailRollout
 from orchestrator.core.planner import make_plan
+from orchestrator.core.spec import NOTHING
 from tests.factories import carried_out
 from tests.strategies import snapshots
 
@@ -41,6 +44,27 @@ def test_a_plan_never_overcommits_a_node(snapshot):
         taken = after[before.name].reserved - before.reserved
         for left, more in zip(room(before), (taken.cpu_millis, taken.memory_bytes), strict=True):
             assert more <= max(0, left)
+
+
+def all_open(snapshot):
+    """Return the snapshot with every node ready to take replicas: as drawn, few are."""
+    open_ = {"state": NodeState.READY, "cordoned": False, "draining": False, "taints": ()}
+    return replace(snapshot, nodes=tuple(replace(node, **open_) for node in snapshot.nodes))
+
+
+@PROFILE
+@given(snapshot=snapshots(deleting=False).map(all_open))
+def test_however_many_are_handed_out_no_node_gets_more_than_it_has(snapshot):
+    taken = {node.name: NOTHING for node in snapshot.nodes}
+
+    for revision, name in handed_out(snapshot, 40)[0]:
+        if name is not None:
+            taken[name] += revision.resources.requested
+
+    for node in snapshot.nodes:
+        more = taken[node.name]
+        for left, asked in zip(room(node), (more.cpu_millis, more.memory_bytes), strict=True):
+            assert asked <= max(0, left)
 
 
 @PROFILE
