@@ -15,13 +15,14 @@ from django.utils.translation import gettext as _
 from orchestrator.core.lifecycle import NodeState, ReplicaPhase, RolloutState
 from orchestrator.core.plan import DeploymentPhase
 from orchestrator.core.rotation import Standing
+from orchestrator.core.wording import ASLEEP
 from orchestrator.queries.deployments import DeploymentRecord
 from orchestrator.queries.events import SYSTEM, EventRecord
 from orchestrator.queries.gateways import GatewayRecord
 from orchestrator.queries.ingresses import IngressRecord
 from orchestrator.queries.jobs import JobRecord
 from orchestrator.queries.replicas import ReplicaRecord
-from orchestrator.queries.services import ASLEEP, EndpointRecord, ServiceRecord
+from orchestrator.queries.services import EndpointRecord, ServiceRecord
 
 MOST_SLOTS = 60
 
