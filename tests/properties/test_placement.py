@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.core.constraints import TaintEffect
 from orchestrator.core.lifecycle import NodeState
@@ -14,6 +15,12 @@ from tests.factories import carried_out
 from tests.strategies import snapshots
 
 PROFILE = settings(max_examples=4 * settings().max_examples)
+CLOSED = (
+    {"state": NodeState.SUSPECT},
+    {"state": NodeState.LOST},
+    {"cordoned": True},
+    {"draining": True},
+)
 
 
 def handed_out(snapshot, number=5):
@@ -67,6 +74,24 @@ def test_however_many_are_handed_out_no_node_gets_more_than_it_has(snapshot):
             assert asked <= max(0, left)
 
 
+@st.composite
+def one_closed(draw):
+    """Draw a snapshot in which one node takes nothing, for one reason, and its name."""
+    snapshot = all_open(draw(snapshots(deleting=False).filter(lambda drawn: drawn.nodes)))
+    name = draw(st.sampled_from([node.name for node in snapshot.nodes]))
+    fault = draw(st.sampled_from(CLOSED))
+    nodes = tuple(replace(node, **fault) if node.name == name else node for node in snapshot.nodes)
+    return replace(snapshot, nodes=nodes), name
+
+
+@PROFILE
+@given(drawn=one_closed())
+def test_nothing_goes_to_a_node_that_is_closed_for_any_one_reason(drawn):
+    snapshot, closed = drawn
+
+    assert closed not in {name for _, name in handed_out(snapshot, 10)[0]}
+
+
 @PROFILE
 @given(snapshot=snapshots(deleting=False))
 def test_only_open_nodes_that_answer_and_are_tolerated_get_replicas(snapshot):
@@ -78,6 +103,7 @@ def test_only_open_nodes_that_answer_and_are_tolerated_get_replicas(snapshot):
         node = nodes[name]
         assert node.state is NodeState.READY
         assert not node.cordoned
+        assert not node.draining
         assert set(revision.node_selector) <= set(node.labels)
         assert not revision.runtime_class or revision.runtime_class in node.runtimes
         for taint in node.taints:
