@@ -7,9 +7,10 @@ nothing else can gain more: with thousands of replicas and hundreds of nodes tha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from orchestrator.core import landscape
 from orchestrator.core.landscape import Landscape
@@ -39,41 +40,71 @@ class Candidate:
     @property
     def rank(self) -> Rank:
         """Return the order in which candidates are tried, the best one first."""
-        return _rank(self.pairs, self.relief, self.fullest, self._names)
-
-    @property
-    def _names(self) -> tuple[str, str, str]:
-        return self.deployment, self.source, self.target
+        numbers = _numbers(self.pairs, self.relief, self.fullest)
+        return (*numbers, self.deployment, self.source, self.target)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Origin:
+class _Kind(NamedTuple):
+    """What replicas have in common whose best moves gain the same: few kinds, many replicas.
+
+    `pairs` is the most that a move may gain of those; one that is `alone` shares its node with none
+    of its own.
+    """
+
+    source: str
+    cpu_millis: int
+    memory_bytes: int
+    pairs: int
+    alone: bool
+
+
+class _Origin(NamedTuple):
     """A replica that could go; `own` is how many of its deployment run where."""
 
     deployment: str
     view: ReplicaView
-    source: str
     own: Counter[str]
-    share_left: int
-
-    @property
-    def here(self) -> int:
-        return self.own[self.source]
+    kind: _Kind
 
 
-def best_first(land: Landscape, taking_part: Sequence[str]) -> Iterator[Candidate]:
-    """Yield every move that gains, the best first."""
-    search = _Search(land)
-    # What was not looked at yet stands in the order by the most it can gain.
-    heap = [entry for name in taking_part for entry in search.origins(name)]
-    heapify(heap)
-    while heap:
-        _, candidate, rest = heappop(heap)
-        if candidate is not None:
-            yield candidate
-        for following in rest:
-            heappush(heap, (following.rank, following, rest))
-            break
+class Candidates:
+    """The moves that may be made in a landscape.
+
+    What depends on one deployment alone is kept until it is told that the deployment has moved.
+    """
+
+    def __init__(self, land: Landscape, taking_part: Sequence[str]) -> None:
+        self._land = land
+        self._origins = {name: tuple(self._found(name)) for name in taking_part}
+
+    def renew(self, deployment: str) -> None:
+        """Look anew at a deployment of which a replica has moved."""
+        self._origins[deployment] = tuple(self._found(deployment))
+
+    def best_first(self) -> Iterator[Candidate]:
+        """Yield every move that gains as things are now, the best first."""
+        search = _Search(self._land)
+        # What was not looked at yet stands in the order by the most it can gain.
+        heap = [entry for origins in self._origins.values() for entry in search.entries(origins)]
+        heapify(heap)
+        while heap:
+            _, candidate, rest = heappop(heap)
+            if candidate is not None:
+                yield candidate
+            for following in rest:
+                heappush(heap, (following.rank, following, rest))
+                break
+
+    def _found(self, deployment: str) -> Iterator[_Origin]:
+        """Yield the replicas of a deployment by whose move pairs are not added."""
+        own = landscape.own(self._land.snapshots[deployment])
+        for source, view in self._land.least_missed(deployment).items():
+            targets = self._land.targets(deployment, view.revision)
+            pairs = own[source] - 1 - _least(own, targets)
+            reserved, alone = view.reserved, own[source] < 2
+            kind = _Kind(source, reserved.cpu_millis, reserved.memory_bytes, pairs, alone)
+            if pairs >= 0:
+                yield _Origin(deployment, view, own, kind)
 
 
 _Entry = tuple[Rank, Candidate | None, Iterator[Candidate]]
@@ -88,36 +119,34 @@ class _Search:
             name: share(node.reserved, node.capacity) for name, node in land.nodes.items()
         }
         self._lowest: dict[Amounts, int] = {}
+        self._bounds: dict[_Kind, tuple[int, int, int] | None] = {}
 
-    def origins(self, deployment: str) -> Iterator[_Entry]:
-        """Yield the replicas of a deployment by whose move something may be gained."""
-        own = landscape.own(self._land.snapshots[deployment])
-        for source, view in self._land.least_missed(deployment).items():
-            node = self._land.nodes[source]
-            origin = _Origin(
-                deployment=deployment,
-                view=view,
-                source=source,
-                own=own,
-                share_left=share(node.reserved - view.reserved, node.capacity),
-            )
-            bound = self._bound(origin)
+    def entries(self, origins: Iterable[_Origin]) -> Iterator[_Entry]:
+        """Yield the replicas by whose move something may be gained, with a rank none is above."""
+        for origin in origins:
+            kind = origin.kind
+            if kind not in self._bounds:
+                self._bounds[kind] = self._bound(origin)
+            bound = self._bounds[kind]
             if bound is not None:
-                yield bound, None, self._moves(origin)
+                rank = (*bound, origin.deployment, kind.source, "")
+                yield rank, None, self._moves(origin)
 
-    def _bound(self, origin: _Origin) -> Rank | None:
-        """Return a rank that no move of the replica is better than; None when none gains."""
-        relief = self._shares[origin.source] - origin.share_left
-        if origin.here < 2 and relief < LEAST_GAIN:
+    def _bound(self, origin: _Origin) -> tuple[int, int, int] | None:
+        """Return numbers that no move of the kind is better than; None when none gains."""
+        source, *_, pairs, alone = origin.kind
+        share_left = self._share_left(origin)
+        if alone and self._shares[source] - share_left < LEAST_GAIN:
             return None
-        targets = self._land.targets(origin.deployment, origin.view.revision)
-        pairs = origin.here - 1 - _least(origin.own, targets)
-        fullest = max(origin.share_left, self._lowest_with(origin.view.reserved))
-        if pairs < 1:
-            relief = self._shares[origin.source] - fullest
-            if pairs < 0 or relief < LEAST_GAIN:
-                return None
-        return _rank(pairs, relief, fullest, (origin.deployment, origin.source, ""))
+        fullest = max(share_left, self._lowest_with(origin.view.reserved))
+        relief = self._shares[source] - (share_left if pairs else fullest)
+        if not pairs and relief < LEAST_GAIN:
+            return None
+        return _numbers(pairs, relief, fullest)
+
+    def _share_left(self, origin: _Origin) -> int:
+        node = self._land.nodes[origin.kind.source]
+        return share(node.reserved - origin.view.reserved, node.capacity)
 
     def _lowest_with(self, more: Amounts) -> int:
         """Return how full the emptiest open node would be with so much more."""
@@ -131,13 +160,14 @@ class _Search:
         yield from sorted(self._unsorted(origin), key=lambda candidate: candidate.rank)
 
     def _unsorted(self, origin: _Origin) -> Iterator[Candidate]:
-        source, view = origin.source, origin.view
+        source, view, own = origin.kind.source, origin.view, origin.own
+        share_left = self._share_left(origin)
         for target in self._land.targets(origin.deployment, view.revision):
-            pairs = origin.here - origin.own[target] - 1
+            pairs = own[source] - own[target] - 1
             if pairs < 0 or target == source:
                 continue
             node = self._land.nodes[target]
-            fullest = max(origin.share_left, share(node.reserved + view.reserved, node.capacity))
+            fullest = max(share_left, share(node.reserved + view.reserved, node.capacity))
             relief = max(self._shares[source], self._shares[target]) - fullest
             if pairs or (relief >= LEAST_GAIN and landscape.has_capacity(node)):
                 yield Candidate(
@@ -158,5 +188,6 @@ def _least(own: Counter[str], targets: Sequence[str]) -> int:
     return min((own[name] for name in targets), default=own.total())
 
 
-def _rank(pairs: int, relief: int, fullest: int, names: tuple[str, str, str]) -> Rank:
-    return (-pairs, 0 if pairs else -relief, fullest, *names)
+def _numbers(pairs: int, relief: int, fullest: int) -> tuple[int, int, int]:
+    """Return what a move is ranked by before names decide."""
+    return -pairs, 0 if pairs else -relief, fullest

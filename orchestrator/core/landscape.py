@@ -65,7 +65,8 @@ class Landscape:
         self._carry(source, view, -1)
         self._carry(target, view, 1)
         for name, item in self.snapshots.items():
-            if name != deployment and _namespace(item) == _namespace(moved):
+            # Most look at nobody beside them.
+            if item.neighbours and name != deployment and _namespace(item) == _namespace(moved):
                 others = _with_one_moved(item.neighbours, current(moved), source, target)
                 self.snapshots[name] = replace(item, neighbours=others)
         there = replace(view, node=target)

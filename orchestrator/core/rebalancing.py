@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from orchestrator.core import candidates, landscape
-from orchestrator.core.candidates import Candidate
+from orchestrator.core import landscape
+from orchestrator.core.candidates import Candidate, Candidates
 from orchestrator.core.classify import take_census
 from orchestrator.core.landscape import Landscape, Spread
 from orchestrator.core.lifecycle import RolloutState
@@ -69,9 +69,11 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     why_not = {item.deployment: _why_skipped(item) for item in snapshots}
     taking_part = [name for name, why in why_not.items() if not why]
     before, moves = land.spread(), list[Move]()
-    while (found := _best(land, taking_part)) is not None and len(moves) < MOST_MOVES:
+    possible = Candidates(land, taking_part)
+    while (found := _best(land, possible)) is not None and len(moves) < MOST_MOVES:
         moves.append(_described(land, found))
         land.move(found.deployment, found.view, found.target)
+        possible.renew(found.deployment)
     return Proposal(
         moves=tuple(moves),
         before=before,
@@ -81,9 +83,9 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     )
 
 
-def _best(land: Landscape, taking_part: Sequence[str]) -> Candidate | None:
+def _best(land: Landscape, possible: Candidates) -> Candidate | None:
     """Return the move that gains most of those that may be made."""
-    for found in candidates.best_first(land, taking_part):
+    for found in possible.best_first():
         if land.is_allowed(found.deployment, found.view, found.target):
             return found
     return None

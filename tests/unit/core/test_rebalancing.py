@@ -266,7 +266,7 @@ def test_only_the_moves_that_may_be_the_best_are_looked_at(monkeypatch):
     monkeypatch.setattr(candidates, "Candidate", lambda **v: made.append(v) or original(**v))
 
     land = Landscape([*crowded, *scattered])
-    first = next(candidates.best_first(land, list(land.snapshots)))
+    first = next(candidates.Candidates(land, list(land.snapshots)).best_first())
 
     assert (first.deployment, first.source, first.target, first.pairs) == (
         "default/w-a",
