@@ -77,7 +77,7 @@ def propose(snapshots: Sequence[Snapshot]) -> Proposal:
     return Proposal(
         moves=tuple(moves),
         before=before,
-        after=land.spread(),
+        after=land.spread() if moves else before,
         skipped=tuple(f"{name}: {why}" for name, why in why_not.items() if why),
         is_cut=found is not None,
     )
@@ -131,14 +131,13 @@ def _gain(land: Landscape, found: Candidate) -> str:
 
 def _why_skipped(snapshot: Snapshot) -> str:
     """Return why a deployment takes no part; empty when it does."""
-    census = take_census(snapshot)
     if snapshot.deleting:
         return "it is being deleted"
     if snapshot.asked:
         return "it is being rebalanced already"
     if snapshot.rollout.state is not RolloutState.COMPLETE:
         return "its rollout is not complete"
-    wanted = snapshot.spec.replicas
+    census, wanted = take_census(snapshot), snapshot.spec.replicas
     if census.leaving:
         return f"{count(len(census.leaving), 'replica')} {be(len(census.leaving))} moving already"
     if not len(census.available) == census.total == wanted:
