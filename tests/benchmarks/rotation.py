@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -104,7 +104,8 @@ class Seen:
 
     def _read_broker(self) -> None:
         patient = redis.Redis.from_url(os.environ["REDIS_URL"], socket_timeout=None)
-        with patient.monitor() as monitor:
+        # It ends with the broker.
+        with suppress(redis.ConnectionError), patient.monitor() as monitor:
             for command in monitor.listen():
                 text = str(command["command"])
                 if text.startswith("LPUSH control ") and "ingest_report" in text:
