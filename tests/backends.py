@@ -23,14 +23,20 @@ class _Server(http.server.ThreadingHTTPServer):
     # A crowd comes at once.
     request_queue_size = 512
     connections = 0
+    _counting = threading.Lock()
 
     def process_request(self, *request: Any) -> None:
-        self.connections += 1
+        self._count(1)
         super().process_request(*request)
 
     def shutdown_request(self, request: Any) -> None:
         super().shutdown_request(request)
-        self.connections -= 1
+        self._count(-1)
+
+    def _count(self, number: int) -> None:
+        # Each connection ends in a thread of its own.
+        with self._counting:
+            self.connections += number
 
 
 class Backend:
@@ -160,7 +166,11 @@ def websocket(port: int, host: str) -> Iterator[Callable[[bytes], bytes]]:
 
         def talk(data: bytes) -> bytes:
             client.sendall(data)
-            return client.recv(100)
+            back = b""
+            # It comes in as many pieces as the gateway likes.
+            while len(back) < len(data) and (piece := client.recv(100)):
+                back += piece
+            return back
 
         yield talk
 
