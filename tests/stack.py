@@ -126,7 +126,19 @@ class Stack:
             except OSError as error:
                 latest = error
             time.sleep(0.05)
-        raise AssertionError(f"it did not happen in {seconds} s ({latest})")
+        raise AssertionError(f"it did not happen in {seconds} s ({latest})\n{self._situation()}")
+
+    def _situation(self) -> str:
+        """Return what is there and what happened last, for whoever reads why a test failed."""
+        try:
+            rows = self.replicas()
+            happened = self.api("events/?limit=20")["results"]
+        except OSError as error:
+            return f"the API does not tell what is there: {error}"
+        words = ("uid", "node", "phase", "ready", "reason", "message")
+        told = [str([row.get(word) for word in words]) for row in rows]
+        told += [str([row.get(word) for word in ("at", "reason", "message")]) for row in happened]
+        return "\n".join(told)
 
     def pid_of(self, *words: str) -> int:
         """Return the pid of a child of this very supervisor that was called by one of the words."""
