@@ -63,6 +63,8 @@ def answers_at_broker(names: Sequence[str]) -> Mapping[str, str]:
     Raises:
         RedisError: the broker does not answer.
     """
+    if not names:
+        return {}
     keys = [protocol.heard_key(name) for name in names]
     found: list[Any] = list(broker_users.client().mget(keys))
     return {name: value.decode() for name, value in zip(names, found, strict=True) if value}
@@ -86,6 +88,8 @@ class Watch:
         self._tokens: dict[str, str] = {}
         self._heard: dict[str, datetime] = {}
         self._asked: dict[str, datetime] = {}
+        self._met: dict[str, datetime] = {}
+        self._times = timing()
         self._looked_at: datetime | None = None
         self._since: datetime | None = None
 
@@ -93,13 +97,15 @@ class Watch:
         """Hear, judge, ask again; return after how long to look next."""
         rows = list(Node.objects.order_by("name"))
         times = timing().stretched(len(rows))
-        if self._looked_at is None or now - self._looked_at > times.suspect:
+        # A second node makes us look more often; until now we waited as long as for one.
+        patience = max(times.suspect, self._times.suspect)
+        if self._looked_at is None or now - self._looked_at > patience:
             # We were away, or have just begun: the silence of that time is ours.
             self._since = now
-        self._looked_at = now
-        if rows and not self._hear(rows, now):
+        self._looked_at, self._times = now, times
+        if not self._hear(rows, now):
             self._since = now
-        known = [self._hearing(row) for row in rows]
+        known = [self._hearing(row, now) for row in rows]
         judgement = self._judge(known, times, now)
         silences = {
             row.name: self._silence(row, hearing, times, now)
@@ -133,11 +139,13 @@ class Watch:
             _note([row for row in rows if row.name in heard], now)
         return True
 
-    def _hearing(self, row: Node) -> Hearing:
+    def _hearing(self, row: Node, now: datetime) -> Hearing:
+        # Whom nobody has asked yet is not silent.
+        met_at = self._met.setdefault(row.name, now)
         return Hearing(
             name=row.name,
             state=NodeState(row.state),
-            heard_at=self._heard.get(row.name, row.joined_at),
+            heard_at=self._heard.get(row.name, max(row.joined_at, met_at)),
             told_at=row.seen_at,
         )
 

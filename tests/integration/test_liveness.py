@@ -221,6 +221,39 @@ def test_a_control_plane_that_was_away_begins_anew(ears: Ears):
     assert states()["n3"] == NodeState.LOST
 
 
+def test_the_first_nodes_are_watched_as_closely_as_any_from_their_first_moment(cluster: Cluster):
+    ears = Ears(cluster)
+    row = Node.objects.get()
+    Node.objects.all().delete()
+    ears.after(2)
+    for name in ("n1", "n2", "n3"):
+        row.pk, row.name, row.joined_at, row.seen_at = None, name, ears.now, ears.now
+        row.save()
+    # They answer before the first look at them, and then n2 never again.
+    ears._answers([])
+    ears.only("n1", "n3")
+    ears.after(10)
+    assert states() == {"n1": "ready", "n2": "lost", "n3": "ready"}
+
+
+def test_a_second_node_is_watched_as_closely_as_any_from_its_first_moment(cluster: Cluster):
+    ears = Ears(cluster)
+    ears.only("n1")
+    ears.after(2)
+    # Alone, n1 is asked every five seconds.
+    ears.now += timedelta(seconds=5)
+    joined_at = ears.now - 4 * ONE
+    for name in ("n2", "n3"):
+        Node.objects.create(
+            name=name, runtimes=["in-memory"], joined_at=joined_at, seen_at=joined_at
+        )
+    ears.answering = ears.reporting = {"n1", "n3"}
+    ears.after(8)
+    assert states() == {"n1": "ready", "n2": "suspect", "n3": "ready"}
+    ears.after(2)
+    assert states() == {"n1": "ready", "n2": "lost", "n3": "ready"}
+
+
 def test_a_countdown_begins_anew_when_the_control_plane_was_away(ears: Ears):
     ears.answering = {"n1", "n2"}
     ears.after(5)
