@@ -16,6 +16,7 @@ import pytest
 from tests import networks
 from tests.conftest import require_or_skip
 from tests.networks import NODE, NODE_ADDRESS, OUTSIDE, OUTSIDE_ADDRESS, Network
+from worker.gateway import nft_library, nftables
 from worker.gateway.kernel import Kernel
 from worker.gateway.live import LivePort, LiveService, Target
 from worker.gateway.rotation import View
@@ -271,6 +272,26 @@ def test_services_work_where_bridged_packets_are_not_seen(
     seen = [net.call(client, SERVICE, 80) for client in ("c4", "c2", OUTSIDE)]
 
     assert seen == [f"c2 {networks.GATEWAY}"] * 2 + [f"c2 {OUTSIDE_ADDRESS}"]
+
+
+def test_the_program_and_the_library_do_the_same(net: Network, monkeypatch: pytest.MonkeyPatch):
+    """The rules are the same, and so is what is said of nonsense."""
+    assert nft_library.load() is not None
+    made = []
+    for characters in (0, 10**9):
+        monkeypatch.setattr(nftables, "_FEW_CHARACTERS", characters)
+        kernel = net.inside(NODE, lambda: Kernel(OWNER))
+        for containers in (("c2", "c3"), ("c3",), ("c2", "c3")):
+            put(net, kernel, a_view(a_port(*targets(net, *containers))))
+        made.append(net.inside(NODE, lambda: nft("list ruleset")))
+        with pytest.raises(nftables.CannotRoute) as refused:
+            net.inside(NODE, lambda: nftables._run("add element inet nobody a { 1.2.3.4 }\n"))
+        made.append(str(refused.value))
+        net.inside(NODE, kernel.remove)
+
+    assert made[:2] == made[2:]
+    assert "pick4-2" in made[0]
+    assert made[1] == "the kernel refuses rules: No such file or directory"
 
 
 def test_flushed_rules_are_noticed_and_made_anew(net: Network, kernel: Kernel):

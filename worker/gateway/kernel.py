@@ -40,6 +40,7 @@ class Kernel:
         # An earlier agent's rules are ours to replace, also by none.
         self._is_installed = self._table.is_there()
         self._hairpins: set[str] = set()
+        self._left: set[Flow] = set()
         self._wall = ""
 
     def carry_out(self, view: View) -> None:
@@ -56,14 +57,18 @@ class Kernel:
             self._is_installed = True
             self._wall = self._permit.ensure()
         before, self._fragments = self._fragments, fragments
-        conntrack.forget(_flows(before, fragments) - _flows(fragments, before))
+        self._left |= _flows(before, fragments)
+        self._left -= _flows(fragments, before)
         self._loopback.serve(_loopback_ends(view))
 
     def settle(self, view: View) -> None:
-        """Let replicas reach themselves through their services; what was not found is tried again.
+        """Let go of what was sent where nobody listens, and let replicas reach themselves.
 
-        It takes a few programs for each new replica, so it comes after everything urgent.
+        It takes a few programs, for each new replica as well, so it comes after everything urgent:
+        whose first packet is lost sends it again after a second. What fails is tried again.
         """
+        left, self._left = self._left, set()
+        conntrack.forget(left)
         own = {
             target.address
             for service in view.services.values()

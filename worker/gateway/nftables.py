@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from worker.gateway import kernel_look, ruleset
+from worker.gateway import kernel_look, nft_library, ruleset
 from worker.gateway.programs import call
 from worker.gateway.rules import Fragment, digest
 from worker.labels import Owner
@@ -18,6 +18,8 @@ from worker.labels import Owner
 logger = logging.getLogger(__name__)
 
 CALL_SECONDS = 30.0
+# Larger ones take long and much memory, which a program gives back.
+_FEW_CHARACTERS = 20_000
 # Without it packets between two containers on a bridge never come by the rules of the node.
 _BRIDGES = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
@@ -131,10 +133,19 @@ def blind_links() -> tuple[str, ...]:
 def _run(text: str) -> None:
     if not text:
         return
+    said = _said(text)
+    if said:
+        problem = said.strip().splitlines()[0].rpartition("Error: ")[2]
+        raise CannotRoute(f"the kernel refuses rules: {problem[:200]}")
+
+
+def _said(text: str) -> str:
+    """Hand a text to nftables; return what went wrong, empty for nothing."""
+    library = nft_library.load() if len(text) < _FEW_CHARACTERS else None
+    if library is not None:
+        return library(text)
     try:
         result = call("nft", "-f", "-", seconds=CALL_SECONDS, text=text)
     except OSError as error:
         raise CannotRoute(f"nft could not be run: {error}") from error
-    if result.returncode:
-        said = (result.stderr.strip().splitlines() or ["it said nothing"])[0]
-        raise CannotRoute(f"the kernel refuses rules: {said.rpartition('Error: ')[2][:200]}")
+    return (result.stderr.strip() or "it said nothing") if result.returncode else ""
