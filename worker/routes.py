@@ -46,9 +46,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePort:
-    """One port of a service; `node_port` is open on every node (None: on none)."""
+    """One port of a service; `node_port` is open on every node (None: on none).
+
+    `target` is the number or the name of the replicas' port it leads to.
+    """
 
     port: int
+    target: str = ""
     name: str = ""
     protocol: str = "TCP"
     node_port: int | None = None
@@ -60,11 +64,14 @@ class ServiceRoutes:
     """One service: a stable address, and who serves it.
 
     `addresses` are cluster-wide (IPv4, and IPv6 where there is one); none for a headless service.
-    `affinity_seconds` sends one client's new connections to one endpoint for so long.
+    `affinity_seconds` sends one client's new connections to one endpoint for so long. `selector`
+    are the labels of replicas that serve as soon as they are ready, before they are among the
+    endpoints, on their own node; none when they have to be ready for a while first.
     """
 
     namespace: str
     name: str
+    selector: tuple[tuple[str, str], ...] = ()
     addresses: tuple[str, ...] = ()
     affinity_seconds: int | None = None
     ports: tuple[ServicePort, ...] = ()

@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.core.rotation import Candidate, Place, Standing, place_of, port_of
 from orchestrator.manifests import traffic
 from orchestrator.models import Secret, Service, ServicePort
+from orchestrator.queries import endpoints
 from worker import protocol, routes
 
 Json = dict[str, Any]
@@ -32,6 +33,7 @@ def service_routes(
     told_ports = tuple(
         routes.ServicePort(
             port=port.number,
+            target=port.target,
             name=port.name,
             protocol=port.protocol,
             node_port=port.node_port,
@@ -40,9 +42,11 @@ def service_routes(
         for port in ports
     )
     spec = service.manifest["spec"]
+    must_wait = any(candidate.min_ready_seconds for candidate in candidates)
     told = routes.ServiceRoutes(
         namespace=service.namespace_id,
         name=service.name,
+        selector=() if must_wait else endpoints.selector_of(service),
         addresses=tuple(str(a) for a in (service.address, service.address6) if a),
         affinity_seconds=_affinity(spec),
         ports=told_ports,

@@ -218,26 +218,13 @@ def probes(rounds: int, names: dict[str, int], seen: Seen) -> None:
         at = seen.probe(name, ready=True, since=before)
         passed.append((at, seen.leads(port, there=True, since=at)))
         time.sleep(0.1)
+    show("probe passes → in rotation on its node", [ended - began for began, ended in passed])
+    show("probe passes → in rotation on its node", [ended - began for began, ended in passed])
     # Only now, as what the broker says is read by another thread.
-    ready = [parts(began, ended, seen) for began, ended in passed]
-    show("probe fails → out of rotation on its node", unready)
-    show("probe passes → in rotation", [sum(one) for one in ready])
-    for index, what in enumerate(STEPS):
-        show(f"  of it {what}", [one[index] for one in ready])
-
-
-STEPS = (
-    "until the report is at the broker",
-    "until the routes are at the broker",
-    "until the kernel has them",
-)
-
-
-def parts(began: float, ended: float, seen: Seen) -> list[float]:
-    """Return how long each step took; a step that cannot be told from others is none."""
-    report = next((at for at in seen.reports if began <= at <= ended), began)
-    routes = next((at for at in seen.routes if report <= at <= ended), report)
-    return [report - began, routes - report, ended - routes]
+    heard = {"its report is": seen.reports, "routes for other nodes are": seen.routes}
+    for what, times in heard.items():
+        told = [next((at - began for at in times if at >= began), PATIENCE) for began, _ in passed]
+        show(f"probe passes → {what} at the broker", told)
 
 
 def stops(rounds: int, names: dict[str, int], seen: Seen) -> None:

@@ -38,6 +38,20 @@ def test_a_service_made_later_finds_the_replicas(
     assert gateway.serving("web") == uids(cluster)
 
 
+def test_gateways_are_told_whom_a_service_selects_unless_readiness_has_to_last(
+    cluster: Cluster, post: Post, gateway: PretendedGateway
+):
+    cluster.apply(service())
+    cluster.apply(manifest(replicas=1))
+    told = gateway.services["default/web"]
+
+    text = manifest(replicas=2)
+    cluster.apply(text.replace("  replicas: 2", "  replicas: 2\n  minReadySeconds: 5"))
+
+    assert (told.selector, told.ports[0].target) == ((("app", "web"),), "8080")
+    assert gateway.services["default/web"].selector == ()
+
+
 def test_a_change_is_told_as_such_from_what_was_confirmed(
     cluster: Cluster, post: Post, gateway: PretendedGateway
 ):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from worker.gateway.live import Place
+from worker.gateway.newcomers import Newcomers
 from worker.gateway.nftables import CannotRoute
 from worker.gateway.request_counter import RequestCounter
 from worker.gateway.rotation import Rotation, View
@@ -84,6 +85,8 @@ class Gateway:
         self._closed = False
         self._routes = store.load()
         self._rotation = Rotation()
+        self._newcomers = Newcomers()
+        self._spoken_of: set[str] = set()
         self._view = View()
         self._failures: dict[str, str] = {}
         self._status = RoutingStatus(generation=0, ways=_names(ways))
@@ -115,6 +118,7 @@ class Gateway:
             if after is not None:
                 self._store.save(self._routes, after)
                 self._routes = after
+                self._spoken_of.update(_replicas(message))
         if after is None or after.generation == self._status.generation:
             self._tell()
         self._wake.set()
@@ -136,7 +140,8 @@ class Gateway:
         """Carry out what is due, and tell what has changed by it."""
         with self._lock:
             routes = self._routes
-        place = self._look()
+            spoken_of, self._spoken_of = self._spoken_of, set()
+        place = self._newcomers.seen(self._look(), spoken_of)
         view = self._rotation.view(routes, place, afresh=afresh)
         self._failures = {}
         if self._counter is not None:
@@ -201,6 +206,11 @@ class Gateway:
                 if not way.check():
                     logger.warning("What %s had in force is gone and is made anew", way.name)
         self.run_once(afresh=is_due)
+
+
+def _replicas(message: RoutingTable) -> Iterable[str]:
+    ports = (port for service in message.services for port in service.ports)
+    return (end.replica for port in ports for end in port.endpoints)
 
 
 def _names(ways: tuple[Way, ...]) -> tuple[str, ...]:

@@ -73,4 +73,12 @@ def _replica(spec: ReplicaSpec, status: ReplicaStatus, *, has_looked: bool) -> L
         address=status.address,
         ports=frozenset(port for _, port in status.ports),
         ready=status.ready or not has_looked,
+        labels=frozenset(spec.labels),
+        named_ports=tuple(
+            (port.name, port.container_port)
+            for container in spec.containers
+            for port in container.ports
+            if port.name
+        ),
+        reachable=status.ports,
     )

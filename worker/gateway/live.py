@@ -1,14 +1,16 @@
-"""What can be dialled now: the table in force, less what this very node knows to be dead.
+"""What can be dialled now: the table in force, corrected by what this very node knows.
 
-A replica of this node leaves rotation on its own event, without waiting for the control plane, and
-one that came back in place is dialled at its new address at once. Everything here is pure.
+A replica of this node leaves rotation on its own event, without waiting for the control plane; one
+that came back in place is dialled at its new address at once, and one that has just become ready
+serves here already (see `newcomers`). Everything here is pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
+from worker.protocol import ReplicaUid
 from worker.routes import Endpoint, ServicePort, ServiceRoutes
 
 LOOPBACK = "127.0.0.1"
@@ -18,13 +20,22 @@ LOOPBACK = "127.0.0.1"
 class LocalReplica:
     """What this node knows of one of its replicas.
 
-    Without an address nothing listens. `ports` are those it listens on.
+    Without an address nothing listens. `ports` are those it listens on; `reachable` maps a port of
+    the container to one of them, `named_ports` are the names its containers give to theirs.
     """
 
     namespace: str
     address: str = ""
     ports: frozenset[int] = frozenset()
     ready: bool = False
+    labels: frozenset[tuple[str, str]] = frozenset()
+    named_ports: tuple[tuple[str, int], ...] = ()
+    reachable: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether it could be dialled."""
+        return self.ready and bool(self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +43,7 @@ class Place:
     """Where we are: the node, an address of its own that all may dial, what is local, who runs.
 
     `replicas` has None for one that nobody has looked at yet; what is missing there is gone once
-    `has_looked`.
+    `has_looked`. `newcomers` are those of them that have become ready a moment ago.
     """
 
     node: str
@@ -40,6 +51,7 @@ class Place:
     is_local: Callable[[str], bool] = lambda _address: False
     replicas: Mapping[str, LocalReplica | None]
     has_looked: bool = False
+    newcomers: Mapping[str, LocalReplica] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +97,36 @@ class LiveService:
 
 def live(service: ServiceRoutes, place: Place) -> LiveService:
     """Return a service with the places to dial from here."""
+    early = dict(newcomers_of(service, place))
     return LiveService(
         namespace=service.namespace,
         name=service.name,
         addresses=service.addresses,
         affinity_seconds=service.affinity_seconds,
-        ports=tuple(_live_port(port, place) for port in service.ports),
+        ports=tuple(_live_port(port, place, early) for port in service.ports),
     )
 
 
-def _live_port(port: ServicePort, place: Place) -> LivePort:
+def newcomers_of(service: ServiceRoutes, place: Place) -> Iterator[tuple[ReplicaUid, LocalReplica]]:
+    """Yield the newcomers that a service selects and of which its table says nothing yet."""
+    if not service.selector or not place.newcomers:
+        return
+    named = {end.replica for port in service.ports for end in port.endpoints}
+    for uid, replica in place.newcomers.items():
+        is_its_own = replica.namespace == service.namespace
+        if uid not in named and is_its_own and replica.labels.issuperset(service.selector):
+            yield ReplicaUid(uid), replica
+
+
+def _live_port(
+    port: ServicePort, place: Place, early: Mapping[ReplicaUid, LocalReplica]
+) -> LivePort:
     targets, draining, relays = [], [], []
+    for uid, replica in early.items():
+        number = _port_of(port.target, replica)
+        if number is not None:
+            found = Target(replica=uid, address=replica.address, port=number)
+            targets.append(_dialable(found, place))
     for endpoint in port.endpoints:
         target = _target(endpoint, place)
         if target is None:
@@ -151,6 +182,12 @@ def _own(target: Target, place: Place) -> Target | None:
 def _dialable(target: Target, place: Place) -> Target:
     """Sandboxes listen on the node itself, where containers cannot reach its loopback."""
     return replace(target, address=place.address) if target.address == LOOPBACK else target
+
+
+def _port_of(target: str, replica: LocalReplica) -> int | None:
+    """Return where a target can be reached; None when the replica has no such port."""
+    inside = int(target) if target.isdecimal() else dict(replica.named_ports).get(target)
+    return None if inside is None else dict(replica.reachable).get(inside, inside)
 
 
 def _may_serve(endpoint: Endpoint, place: Place) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from worker.gateway.live import LOOPBACK, LiveService, Place, Target, live
+from worker.gateway.live import LOOPBACK, LiveService, Place, Target, live, newcomers_of
 from worker.gateway.table import Routes
 from worker.routes import IngressRoutes, ServiceRoutes
 
@@ -61,8 +61,11 @@ class Rotation:
         self, name: str, service: ServiceRoutes, place: Place, changed: Set[str] | None
     ) -> _Look:
         known = self._looks.get(name)
+        newcomers = frozenset(uid for uid, _ in newcomers_of(service, place))
         if known is not None and known.service is service:
-            if changed is not None and known.replicas.isdisjoint(changed):
+            concerned = known.replicas | known.newcomers
+            is_same = changed is not None and concerned.isdisjoint(changed)
+            if is_same and newcomers == known.newcomers:
                 return known
             replicas = known.replicas
         else:
@@ -70,16 +73,17 @@ class Rotation:
         seen = live(service, place)
         if known is not None and seen == known.live:
             seen = known.live
-        return _Look(service=service, live=seen, replicas=replicas)
+        return _Look(service=service, live=seen, replicas=replicas, newcomers=newcomers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Look:
-    """How a service looked, and which of its replicas are on this node."""
+    """How a service looked, which of its replicas are on this node, and who of them came early."""
 
     service: ServiceRoutes
     live: LiveService
     replicas: frozenset[str]
+    newcomers: frozenset[str]
 
 
 def _replicas(service: ServiceRoutes, place: Place) -> frozenset[str]:

@@ -27,6 +27,7 @@ KINDS = {
     "metrics": measured.MetricsReport,
     "report-routing": protocol.NodeReport,
     "routing-table": routes.RoutingTable,
+    "routing-table-newcomers": routes.RoutingTable,
 }
 
 

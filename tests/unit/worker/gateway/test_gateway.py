@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,23 @@ def test_a_restarted_agent_routes_before_it_hears_anything(site: Site, tmp_path:
 
     assert (again.in_rotation(), again.gateway.status.generation) == (["r"], 3)
     again.store.close()
+
+
+def test_whoever_becomes_ready_serves_here_until_the_control_plane_has_spoken(site: Site):
+    selector, labels = (("app", "web"),), frozenset({("app", "web")})
+    ports = (ServicePort(port=80, target="8080"),)
+    service = ServiceRoutes(namespace="default", name="web", selector=selector, ports=ports)
+    unready = replace(site.replicas["r"], ready=False, labels=labels)
+    site.replicas = {"r": unready}
+    site.gateway.take(RoutingTable(generation=3, services=(service,)))
+    site.gateway.run_once()
+    site.replicas = {"r": replace(unready, ready=True)}
+    site.gateway.run_once()
+    early = site.in_rotation()
+
+    # Named and taken out again between two looks.
+    site.gateway.take(replace(a_table(generation=4), base=3))
+    site.gateway.take(RoutingTable(generation=5, base=4, services=(service,)))
+    site.gateway.run_once()
+
+    assert (early, site.in_rotation()) == (["r"], [])
