@@ -93,8 +93,10 @@ class Watch:
         """Hear, judge, ask again; return after how long to look next."""
         rows = list(Node.objects.order_by("name"))
         times = timing().stretched(len(rows))
-        if self._looked_at is None or now - self._looked_at > times.suspect:
-            # We were away, or have just begun: the silence of that time is ours.
+        if self._looked_at is not None and now < self._looked_at:
+            self._go_back(self._looked_at - now, now)
+        if self._looked_at is None or abs(now - self._looked_at) > times.suspect:
+            # We were away, have just begun, or our clock was set: the silence of that time is ours.
             self._since = now
         self._looked_at = now
         if rows and not self._hear(rows, now):
@@ -108,6 +110,18 @@ class Watch:
         _act(rows, judgement, silences, now)
         self._ask([hearing for hearing in known if self._is_due(hearing, times, now)], now)
         return times.ping
+
+    def _go_back(self, by: timedelta, now: datetime) -> None:
+        """The clock was set back: what was heard or asked later than now was so just now.
+
+        Else nobody would be asked until the clock is there again, and nobody missed.
+        """
+        if by > timedelta(seconds=1):
+            seconds = round(by.total_seconds())
+            logger.warning("The clock of this machine was set back by %d s", seconds)
+        self._heard = {name: min(at, now) for name, at in self._heard.items()}
+        self._asked = {}
+        self._since = min(self._since or now, now)
 
     def _hear(self, rows: Sequence[Node], now: datetime) -> bool:
         """Take the answers; return whether the nodes had a broker at which to leave them."""
