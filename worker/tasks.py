@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from worker import protocol, routes
 from worker.app import Node, app, current
+from worker.assignments import NotKept
 from worker.protocol import Job
 
 logger = logging.getLogger(__name__)
@@ -79,14 +80,18 @@ def _take(task: str, envelope: object, act: Callable[[Node, Arguments], None]) -
     """Act on a letter if it is the control plane's, for this node and task, and new."""
     node = current()
     node.latest_message_at = time.monotonic()
-    letter = node.mailbox.open(task, envelope)
-    if letter is None:
-        return
     try:
-        act(node, letter.arguments)
-    except protocol.MalformedMessage as error:
-        logger.warning("A message for %s is malformed and was dropped: %s", task, error)
-    node.mailbox.note_taken(letter)
+        letter = node.mailbox.open(task, envelope)
+        if letter is None:
+            return
+        try:
+            act(node, letter.arguments)
+        except protocol.MalformedMessage as error:
+            logger.warning("A message for %s is malformed and was dropped: %s", task, error)
+        node.mailbox.note_taken(letter)
+    except NotKept as failure:
+        # It is sent again until we can tell that we have it.
+        logger.debug("A message for %s could not be kept: %s", task, failure)
 
 
 def _answer(node: Node, arguments: Arguments) -> None:

@@ -272,3 +272,24 @@ def test_a_thousand_bad_messages_do_nothing(
 
 def job_of(uid: str) -> dict[str, object]:
     return protocol.to_wire(StartJob(uid=f"job-{uid}", replica=spec(uid)))
+
+
+def test_what_cannot_be_kept_is_said_once_and_taken_when_it_comes_again(
+    node: Node, runtime: InMemoryRuntime, caplog: pytest.LogCaptureFixture
+):
+    start = letter(protocol.START_TASK, jobs=[protocol.to_wire(START)])
+    store = node.mailbox._store
+    store._connection.execute("PRAGMA query_only = 1")
+    tasks.start_containers.delay(envelope=start)
+    tasks.start_containers.delay(envelope=start)
+    notes = node.reporter._facts().notes
+    said = [record.message for record in caplog.records if record.levelname == "ERROR"]
+
+    store._connection.execute("PRAGMA query_only = 0")
+    tasks.start_containers.delay(envelope=start)
+
+    assert len(said) == 1
+    assert "make room on its disk" in said[0]
+    assert said[0] in notes
+    assert [info.name for info in runtime.list()] == ["kijabi-r1-1"]
+    assert node.reporter._facts().notes == ()
