@@ -53,6 +53,8 @@ app.conf.update(
         "unacked_key": "unacked:control",
         "unacked_index_key": "unacked_index:control",
         "unacked_mutex_key": "unacked_mutex:control",
+        # Where a message goes back to that names no queue, as those of an earlier release.
+        "deadletter_queue": CONTROL_QUEUE,
         # How long one wait for a message lasts: fewer wake-ups while idle, the same delay.
         "polling_interval": 3,
         # A publisher that cannot connect is told so at once: the row is sent again later.

@@ -133,6 +133,8 @@ def configure(config: WorkerConfig) -> None:
             "unacked_key": f"unacked:{config.node}",
             "unacked_index_key": f"unacked_index:{config.node}",
             "unacked_mutex_key": f"unacked_mutex:{config.node}",
+            # Where a message goes back to that names no queue, as those of an earlier release.
+            "deadletter_queue": node_queue(config.node),
             # How long one wait for a message lasts: fewer wake-ups while idle, the same delay.
             "polling_interval": 3,
             # A publisher that cannot connect is told so at once: the row is sent again later.
