@@ -80,6 +80,7 @@ class Node:
     sampler: Sampler
     gateway: Gateway | None = None
     latest_message_at: float = 0.0
+    refused: str = ""
 
     def start(self) -> None:
         """Begin to route, to keep replicas and to report."""

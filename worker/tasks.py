@@ -97,7 +97,17 @@ def _take(task: str, envelope: object, act: Callable[[Node, Arguments], None]) -
 def _answer(node: Node, arguments: Arguments) -> None:
     if arguments.get("full") is True:
         node.reporter.ask_full()
+    _note_refusal(node, str(arguments.get("refused", "")))
     node.pulse.answer(str(arguments.get("token", "")))
+
+
+def _note_refusal(node: Node, why: str) -> None:
+    """Say once that the control plane does not believe us, and once that it does again."""
+    if why and not node.refused:
+        logger.warning("The control plane refuses what this node says: %s", why)
+    elif node.refused and not why:
+        logger.info("The control plane believes this node again")
+    node.refused = why
 
 
 def _stream_logs(node: Node, arguments: Arguments) -> None:
