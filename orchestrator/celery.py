@@ -7,9 +7,12 @@ message must be harmless". No results, retries, ETA, revoke, priorities or remot
 from __future__ import annotations
 
 import os
+import time
+from datetime import UTC, datetime, timedelta
 
 from celery import Celery
 from celery.beat import EmbeddedService
+from celery.schedules import schedule
 from celery.signals import worker_ready
 from kombu.entity import Queue
 
@@ -22,6 +25,18 @@ SWEEP_SECONDS = 5.0
 PRUNE_SECONDS = 600.0
 ROLL_UP_SECONDS = 60.0
 AUTOSCALE_SECONDS = number("KIJABI_AUTOSCALE_SECONDS", 5, least=0.1)
+
+_BEGUN_AT, _BEGUN = datetime.now(UTC), time.monotonic()
+
+
+def every(seconds: float) -> schedule:
+    """Return a beat that no clock can stop: set back an hour, it would be silent for an hour."""
+    return schedule(timedelta(seconds=seconds), nowfun=_steady_now)
+
+
+def _steady_now() -> datetime:
+    return _BEGUN_AT + timedelta(seconds=time.monotonic() - _BEGUN)
+
 
 app = Celery("kijabi", include=["orchestrator.tasks"])
 app.conf.update(
@@ -38,6 +53,8 @@ app.conf.update(
         "unacked_key": "unacked:control",
         "unacked_index_key": "unacked_index:control",
         "unacked_mutex_key": "unacked_mutex:control",
+        # Where a message goes back to that names no queue, as those of an earlier release.
+        "deadletter_queue": CONTROL_QUEUE,
         # How long one wait for a message lasts: fewer wake-ups while idle, the same delay.
         "polling_interval": 3,
         # A publisher that cannot connect is told so at once: the row is sent again later.
@@ -65,10 +82,10 @@ app.conf.update(
     worker_hijack_root_logger=False,
     timezone="UTC",
     beat_schedule={
-        "sweep": {"task": "orchestrator.sweep", "schedule": SWEEP_SECONDS},
-        "autoscale": {"task": "orchestrator.autoscale", "schedule": AUTOSCALE_SECONDS},
-        "roll-up": {"task": "orchestrator.roll_up", "schedule": ROLL_UP_SECONDS},
-        "prune": {"task": "orchestrator.prune", "schedule": PRUNE_SECONDS},
+        "sweep": {"task": "orchestrator.sweep", "schedule": every(SWEEP_SECONDS)},
+        "autoscale": {"task": "orchestrator.autoscale", "schedule": every(AUTOSCALE_SECONDS)},
+        "roll-up": {"task": "orchestrator.roll_up", "schedule": every(ROLL_UP_SECONDS)},
+        "prune": {"task": "orchestrator.prune", "schedule": every(PRUNE_SECONDS)},
     },
     # The schedule is fixed in code, so there is nothing to persist between runs.
     beat_scheduler="celery.beat:Scheduler",

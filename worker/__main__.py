@@ -34,11 +34,10 @@ def main() -> None:
         config = WorkerConfig.from_env(identity=identity)
     except (ValueError, OSError) as error:
         sys.exit(f"kijabi node: {error}")
-    if not config.gateway and (problem := assembly.remove(config)):
-        logger.warning("The routes of an earlier run are still there: %s", problem)
-    composition.configure(config)
-    runtimes = composition.choose_runtimes(config, patient=True)
-    node = composition.build(config, identity, runtimes, composition.send_report)
+    try:
+        node = _put_together(config, identity)
+    except OSError as error:
+        sys.exit(f"kijabi node: {error}")
     composition.install(node)
     node.start()
     Watchdog(node, redis.Redis.from_url(config.redis_url, socket_timeout=3)).start()
@@ -47,6 +46,14 @@ def main() -> None:
     logging.shutdown()
     # At once: threads that wait on the engine would hold the process; nothing is lost with them.
     os._exit(status)
+
+
+def _put_together(config: WorkerConfig, identity: Identity) -> composition.Node:
+    if not config.gateway and (problem := assembly.remove(config)):
+        logger.warning("The routes of an earlier run are still there: %s", problem)
+    composition.configure(config)
+    runtimes = composition.choose_runtimes(config, patient=True)
+    return composition.build(config, identity, runtimes, composition.send_report)
 
 
 def _consume(config: WorkerConfig) -> int:

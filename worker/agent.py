@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
-from worker.assignments import Assignment, AssignmentStore
+from worker.assignments import Assignment, AssignmentStore, NotKept
 from worker.engines import Engines
 from worker.intake import Intake
 from worker.keeper import Keeper, Lane, Surroundings
@@ -111,6 +111,11 @@ class Agent:
         with self._lock:
             keepers = list(self._keepers.values())
         return [(keeper.assignment.spec, keeper.status()) for keeper in keepers]
+
+    def assignments(self) -> list[Assignment]:
+        """Return what this node was given."""
+        with self._lock:
+            return [keeper.assignment for keeper in self._keepers.values()]
 
     @property
     def knows_all(self) -> bool:
@@ -217,6 +222,9 @@ class Agent:
                 self.look_again()
             elif (keeper := self._keepers.get(uid)) is not None:
                 self._tend(keeper)
+        except NotKept:
+            # Said by the store, once; the disk may have room again soon.
+            self._queue.add_after(uid, BUG_SECONDS)
         except Exception:
             # A bug in one replica's pass must not take the others down with it.
             logger.exception("The pass over replica %s failed", uid)

@@ -23,7 +23,7 @@ from worker.envelope import Refusals
 from worker.forwarding import Forwards
 from worker.gateway import assembly, discovery, here, nftables
 from worker.gateway.gateway import Gateway
-from worker.identity import Identity
+from worker.identity import FILE, Identity
 from worker.labels import Owner
 from worker.log_stream import LogStreams
 from worker.mailbox import Mailbox
@@ -34,6 +34,7 @@ from worker.reporter import Reporter
 from worker.resolving import ResolvingOf, as_the_runtime_likes
 from worker.runtimes.base import ContainerRuntime, RuntimeFailure
 from worker.sampler import Sampler
+from worker.state_folder import StateFolder
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Node:
     sampler: Sampler
     gateway: Gateway | None = None
     latest_message_at: float = 0.0
+    refused: str = ""
 
     def start(self) -> None:
         """Begin to route, to keep replicas and to report."""
@@ -132,6 +134,8 @@ def configure(config: WorkerConfig) -> None:
             "unacked_key": f"unacked:{config.node}",
             "unacked_index_key": f"unacked_index:{config.node}",
             "unacked_mutex_key": f"unacked_mutex:{config.node}",
+            # Where a message goes back to that names no queue, as those of an earlier release.
+            "deadletter_queue": node_queue(config.node),
             # How long one wait for a message lasts: fewer wake-ups while idle, the same delay.
             "polling_interval": 3,
             # A publisher that cannot connect is told so at once: the row is sent again later.
@@ -160,7 +164,7 @@ def build(
     reporter = Reporter(
         config.node,
         boot,
-        lambda: describe(config, agent, mailbox.refusals),
+        lambda: describe(config, agent, mailbox.refusals, folder.look()),
         lambda report: send(REPORT_TASK, mailbox.sign_report(report)),
         full_seconds=config.report_seconds,
     )
@@ -178,6 +182,7 @@ def build(
         passing=reporter.passing,
         start_threads=config.start_threads,
     )
+    folder = StateFolder(config.state_dir / FILE, identity, store, agent.assignments)
     reporter.attach(agent.statuses)
     if config.gateway:
         bridge = _bridge_address(runtimes)
@@ -292,7 +297,9 @@ def _resolving(config: WorkerConfig, owner: Owner) -> ResolvingOf:
     return discovery.resolving(owner)
 
 
-def describe(config: WorkerConfig, agent: Agent, refusals: Refusals) -> NodeFacts:
+def describe(
+    config: WorkerConfig, agent: Agent, refusals: Refusals, more: tuple[str, ...] = ()
+) -> NodeFacts:
     """Return what this node is and can run, as far as is known: nothing is asked or waited for.
 
     The reporter calls this, and an engine that hangs must not keep it from answering pings.
@@ -302,6 +309,7 @@ def describe(config: WorkerConfig, agent: Agent, refusals: Refusals) -> NodeFact
         notes = ("no runtime is usable here; install Docker, or allow user namespaces",)
     if dropped := refusals.lasting(DROPPED_SECONDS):
         notes += (f"what the control plane sends is dropped here: {dropped}",)
+    notes += more
     machine = platform.machine()
     labels = {
         "kubernetes.io/hostname": config.node,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,16 @@ from worker import protocol
 from worker.protocol import JobResult, LatestDeath, ReplicaSpec, ReplicaStatus
 
 logger = logging.getLogger(__name__)
+
+
+class NotKept(OSError):
+    """What this node knows cannot be written down; the message says why and what to do."""
+
+    def __init__(self, path: Path, why: object) -> None:
+        super().__init__(
+            f"{path} cannot be written ({why}): make room on its disk, or make it writable; until "
+            "then containers run on, but what changes now is unknown to a node that starts again"
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,28 +56,57 @@ class AssignmentStore:
     """An SQLite file; every call is one durable transaction. Safe for many threads.
 
     `was_lost` tells that the file did not exist or could not be read: what runs here may then be
-    ours without our knowing, and must not be removed.
+    ours without our knowing, and must not be removed. `trouble` says why the latest call failed.
+
+    Raises:
+        NotKept: the file cannot be read or written now (every call).
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._lock = threading.Lock()
         self.was_lost = not path.exists()
+        self.trouble = ""
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _open(path)
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, OSError) as error:
             # Locked by another process, no permission, disk full: the file itself may be well.
-            raise
+            raise NotKept(path, error) from error
         except sqlite3.DatabaseError as error:
             logger.warning("The list of assignments is damaged and put aside: %s", error)
             _put_aside(path)
             self.was_lost = True
             self._connection = _open(path)
+        self._inode = _inode(path)
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether the file was deleted or replaced behind our back."""
+        return _inode(self._path) != self._inode
+
+    def renew(self, assignments: Iterable[Assignment]) -> None:
+        """Write the file anew after it was deleted: what it held, and these."""
+        with self._telling():
+            memory = sqlite3.connect(":memory:", check_same_thread=False)
+            with contextlib.suppress(sqlite3.Error):
+                # The deleted file can mostly still be read by whoever has it open.
+                self._connection.backup(memory)
+            # Closed first, as this removes the journals, by their names.
+            self._connection.close()
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = sqlite3.connect(self._path)
+            memory.backup(fresh)
+            fresh.close()
+            memory.close()
+            self._connection = _open(self._path)
+            self._inode = _inode(self._path)
+        self.save(assignments)
 
     def load(self) -> dict[str, Assignment]:
         """Return every assignment; one that cannot be read counts as lost."""
         found = {}
-        with self._lock:
+        with self._calling(writes=False):
             rows = self._connection.execute("SELECT uid, body FROM assignment").fetchall()
         for uid, body in rows:
             try:
@@ -78,7 +118,7 @@ class AssignmentStore:
 
     def save(self, assignments: Iterable[Assignment]) -> None:
         """Keep assignments, all or none."""
-        with self._lock, self._connection:
+        with self._calling():
             # Read under the lock: otherwise a slow writer could put an older look over a newer one.
             rows = [(a.spec.uid, json.dumps(_encode(a))) for a in assignments]
             self._connection.executemany(
@@ -90,7 +130,7 @@ class AssignmentStore:
     def bury(self, status: ReplicaStatus, at: float, *, drop: Iterable[str] = ()) -> None:
         """Turn an assignment into a note of its end, and drop older notes, in one step."""
         row = (status.uid, at, json.dumps(protocol.to_wire(status)))
-        with self._lock, self._connection:
+        with self._calling():
             self._connection.execute("DELETE FROM assignment WHERE uid = ?", (status.uid,))
             self._connection.execute("INSERT OR REPLACE INTO ended VALUES (?, ?, ?)", row)
             self._connection.executemany(
@@ -99,7 +139,7 @@ class AssignmentStore:
 
     def load_ended(self) -> dict[str, tuple[float, ReplicaStatus]]:
         """Return the notes of ends, oldest first; one that cannot be read is left out."""
-        with self._lock:
+        with self._calling(writes=False):
             rows = self._connection.execute("SELECT * FROM ended ORDER BY at, rowid").fetchall()
         found = {}
         for uid, at, body in rows:
@@ -111,7 +151,7 @@ class AssignmentStore:
 
     def next_boot(self, now: float) -> int:
         """Return a number greater than that of every earlier start, also if the clock went back."""
-        with self._lock, self._connection:
+        with self._calling():
             row = self._connection.execute("SELECT value FROM meta WHERE name = 'boot'").fetchone()
             boot = max((row[0] if row else 0) + 1, int(now * 1000))
             self._connection.execute(
@@ -123,15 +163,42 @@ class AssignmentStore:
 
     def has_taken(self, nonce: str) -> bool:
         """Tell whether a letter was taken before."""
-        with self._lock:
+        with self._calling(writes=False):
             found = self._connection.execute("SELECT 1 FROM taken WHERE nonce = ?", (nonce,))
             return found.fetchone() is not None
 
     def note_taken(self, nonce: str, until: float, *, now: float) -> None:
         """Remember a letter for as long as it could come again, and forget those that cannot."""
-        with self._lock, self._connection:
+        with self._calling():
             self._connection.execute("DELETE FROM taken WHERE until < ?", (now,))
             self._connection.execute("INSERT OR IGNORE INTO taken VALUES (?, ?)", (nonce, until))
+
+    def check(self) -> None:
+        """Find out whether the file can be written."""
+        with self._calling():
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('checked', 1)")
+
+    @contextlib.contextmanager
+    def _calling(self, *, writes: bool = True) -> Iterator[None]:
+        """One transaction."""
+        with self._telling(writes=writes), self._connection:
+            yield
+
+    @contextlib.contextmanager
+    def _telling(self, *, writes: bool = True) -> Iterator[None]:
+        """Hold the file; say once when it fails, and once when it can be written again."""
+        with self._lock:
+            try:
+                yield
+            except (sqlite3.Error, OSError) as error:
+                failure = NotKept(self._path, error)
+                if not self.trouble:
+                    logger.error("%s", failure)  # noqa: TRY400, a disk's fault and no bug
+                self.trouble = str(failure)
+                raise failure from error
+            if self.trouble and writes:
+                self.trouble = ""
+                logger.info("%s can be written again", self._path)
 
     def close(self) -> None:
         """Close the file."""
@@ -161,6 +228,14 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _require_sound(connection: sqlite3.Connection) -> None:

@@ -117,7 +117,7 @@ def open_letter(
         Refused: it is not.
     """
     sender = signer_of(envelope)
-    letter = _read(_verified(envelope, key, sender))
+    letter = _read(_verified(envelope, key, sender), sender, audience)
     if letter.sender != sender or letter.audience != audience or letter.task != task:
         raise Refused(
             "re-addressed",
@@ -125,11 +125,7 @@ def open_letter(
             f"to {audience} for {task}",
         )
     if now > letter.expires_at + SKEW_SECONDS or now < letter.issued_at - SKEW_SECONDS:
-        raise Refused(
-            "expired",
-            f"a letter from {sender} was signed {now - letter.issued_at:.0f} s ago by the clocks "
-            "of the two machines; if this goes on, one of the clocks is wrong: set it (NTP)",
-        )
+        raise Refused("expired", _of_another_time(sender, audience, now - letter.issued_at))
     return letter
 
 
@@ -163,6 +159,16 @@ def unseal(sealed: str, key: PrivateKey) -> list[object]:
             "again, under the same name, elsewhere?",
         ) from error
     return values if isinstance(values, list) else []
+
+
+def newer(sender: str, audience: str, error: protocol.NewerVersion) -> Refused:
+    """Return the refusal of what only a later release can read, and who has to be upgraded."""
+    reader = _named(audience)
+    return Refused(
+        "newer",
+        f"{_named(sender)} speaks protocol version {error.version!r}, and {reader} understands no "
+        f"more than {protocol.VERSION}; upgrade {reader} first",
+    )
 
 
 class Refusals:
@@ -212,8 +218,27 @@ def _verified(envelope: object, key: VerifyKey, sender: str) -> str:
     return body
 
 
-def _read(body: str) -> Letter:
+def _read(body: str, sender: str, audience: str) -> Letter:
     try:
         return protocol.from_wire(Letter, json.loads(body))
+    except protocol.NewerVersion as error:
+        raise newer(sender, audience, error) from error
     except (ValueError, RecursionError) as error:
         raise Refused.of(error) from error
+
+
+def _of_another_time(sender: str, audience: str, age: float) -> str:
+    if age < 0:
+        return (
+            f"the clock of {_named(sender)} is {-age:.0f} s ahead of that of {_named(audience)}; "
+            "set the one that is wrong (NTP)"
+        )
+    return (
+        f"a letter from {_named(sender)} was signed {age:.0f} s ago by the clock of "
+        f"{_named(audience)}; if this goes on, the clocks differ by that much; set the one that is "
+        "wrong (NTP)"
+    )
+
+
+def _named(who: str) -> str:
+    return "the control plane" if who == CONTROL else f"node {who}"

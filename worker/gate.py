@@ -40,15 +40,17 @@ class Transport(redis.Transport):
 
     def _deliver(self, message: object, queue: str) -> None:
         try:
-            harmless = sifted(message)
+            harmless = sifted(message, queue)
         except Refused as refused:
             refusals.note(refused)
             return
         super()._deliver(harmless, queue)  # type: ignore[no-untyped-call]  # as above
 
 
-def sifted(message: object) -> dict[str, Any]:
+def sifted(message: object, queue: str) -> dict[str, Any]:
     """Return a message of ours with nothing in it but what we put there.
+
+    It names its queue: there it is put back if its worker dies before it is done.
 
     Raises:
         Refused: it is no task message of ours.
@@ -67,7 +69,7 @@ def sifted(message: object) -> dict[str, Any]:
         "properties": {
             "correlation_id": uid,
             "delivery_mode": 2,
-            "delivery_info": {"exchange": "", "routing_key": ""},
+            "delivery_info": {"exchange": "", "routing_key": queue},
             "delivery_tag": _word(properties.get("delivery_tag")),
             "body_encoding": "base64",
             "priority": 0,

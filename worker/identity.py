@@ -87,8 +87,9 @@ class Identity:
             _ = keys.public
         except FileNotFoundError:
             raise NoIdentity(
-                "this node has not joined: run `manage.py node join URL --token …` with a token "
-                "from the dashboard's page of nodes"
+                f"there is no {path}: this node has not joined, or its state folder was removed; "
+                "run `manage.py node join URL --token …` with a token from the dashboard's page of "
+                "nodes"
             ) from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise NoIdentity(f"{path} is damaged ({error}); join again with a new token") from error

@@ -20,6 +20,8 @@ ReplicaUid = NewType("ReplicaUid", str)
 JobUid = NewType("JobUid", str)
 
 CONTROL_QUEUE = "control"
+# The reason of a replica that runs on a node which has lost its list of assignments.
+UNASSIGNED = "Unassigned"
 START_TASK = "worker.start_containers"
 STOP_TASK = "worker.stop_containers"
 UPDATE_TASK = "worker.update_containers"

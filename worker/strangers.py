@@ -6,7 +6,14 @@ They are kept and told of, so that the control plane can assign them again or ha
 from __future__ import annotations
 
 from worker.assignments import Assignment
-from worker.protocol import ContainerSpec, NodePhase, ReplicaSpec, ReplicaStatus, StopJob
+from worker.protocol import (
+    UNASSIGNED,
+    ContainerSpec,
+    NodePhase,
+    ReplicaSpec,
+    ReplicaStatus,
+    StopJob,
+)
 from worker.runtimes.base import ContainerInfo, ContainerState
 
 
@@ -65,7 +72,7 @@ def _status(info: ContainerInfo) -> ReplicaStatus:
         uid=info.replica,
         epoch=info.epoch,
         phase=NodePhase.RUNNING,
-        reason="Unassigned",
+        reason=UNASSIGNED,
         message="it runs here, but this node has lost its list of assignments",
         container_id=info.id,
     )

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from worker import protocol, routes
 from worker.app import Node, app, current
+from worker.assignments import NotKept
 from worker.protocol import Job
 
 logger = logging.getLogger(__name__)
@@ -79,20 +80,34 @@ def _take(task: str, envelope: object, act: Callable[[Node, Arguments], None]) -
     """Act on a letter if it is the control plane's, for this node and task, and new."""
     node = current()
     node.latest_message_at = time.monotonic()
-    letter = node.mailbox.open(task, envelope)
-    if letter is None:
-        return
     try:
-        act(node, letter.arguments)
-    except protocol.MalformedMessage as error:
-        logger.warning("A message for %s is malformed and was dropped: %s", task, error)
-    node.mailbox.note_taken(letter)
+        letter = node.mailbox.open(task, envelope)
+        if letter is None:
+            return
+        try:
+            act(node, letter.arguments)
+        except protocol.MalformedMessage as error:
+            logger.warning("A message for %s is malformed and was dropped: %s", task, error)
+        node.mailbox.note_taken(letter)
+    except NotKept as failure:
+        # It is sent again until we can tell that we have it.
+        logger.debug("A message for %s could not be kept: %s", task, failure)
 
 
 def _answer(node: Node, arguments: Arguments) -> None:
     if arguments.get("full") is True:
         node.reporter.ask_full()
+    _note_refusal(node, str(arguments.get("refused", "")))
     node.pulse.answer(str(arguments.get("token", "")))
+
+
+def _note_refusal(node: Node, why: str) -> None:
+    """Say once that the control plane does not believe us, and once that it does again."""
+    if why and not node.refused:
+        logger.warning("The control plane refuses what this node says: %s", why)
+    elif node.refused and not why:
+        logger.info("The control plane believes this node again")
+    node.refused = why
 
 
 def _stream_logs(node: Node, arguments: Arguments) -> None:

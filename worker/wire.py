@@ -28,6 +28,13 @@ class MalformedMessage(ValueError):
 class NewerVersion(MalformedMessage):
     """A message of a protocol that only a newer release understands."""
 
+    def __init__(self, kind: str, version: object) -> None:
+        self.version = version
+        super().__init__(
+            f"{kind}: it speaks protocol version {version!r}, and this release "
+            f"understands no more than {VERSION}; upgrade this side first"
+        )
+
 
 Message = TypeVar("Message")
 # Makes a value of a field of what stands on the wire; the text says which field, for complaints.
@@ -59,10 +66,7 @@ def from_wire(kind: type[Message], wire: object) -> Message:
     readers = _readers(typing.cast(typing.Hashable, kind))
     version = wire.get("version", VERSION)
     if (not isinstance(version, int) or version > VERSION) and "version" in readers:
-        raise NewerVersion(
-            f"{kind.__name__}: it speaks protocol version {version!r}, and this release "
-            f"understands no more than {VERSION}; upgrade this side first"
-        )
+        raise NewerVersion(kind.__name__, version)
     values: dict[str, object] = {}
     for name, (read, path) in readers.items():
         if name in wire:

@@ -19,7 +19,8 @@ class OnlyOne:
     """Hold a lock for as long as the block runs.
 
     Raises:
-        Unready: another process holds it; the sentence names the process and ends in `advice`.
+        Unready: another process holds it (the sentence names the process and ends in `advice`), or
+            the state folder cannot be written.
     """
 
     def __init__(self, home: Path, what: str, advice: str) -> None:
@@ -28,7 +29,10 @@ class OnlyOne:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> None:
-        self._file = self._path.open("a+")
+        try:
+            self._file = self._path.open("a+")
+        except OSError as error:
+            raise unwritable(self._path.parents[1], error) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -44,6 +48,14 @@ class OnlyOne:
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def unwritable(home: Path, error: OSError) -> Unready:
+    """Return what to say when the state folder cannot be written."""
+    return Unready(
+        f"the state folder {home} cannot be written ({error.strerror}: {error.filename}); make "
+        "room on its disk or make it writable, or name another one with KIJABI_HOME"
+    )
 
 
 def only_node(home: Path, name: str) -> OnlyOne:

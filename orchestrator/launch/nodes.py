@@ -150,11 +150,18 @@ def child(home: Path, name: str, options: argparse.Namespace) -> Child:
 
 
 def prepare_home() -> Path:
-    """Return the state folder, made as far as it was not."""
+    """Return the state folder, made as far as it was not.
+
+    Raises:
+        Unready: it cannot be written.
+    """
     home = state_folder()
-    for folder in (home, home / "run", home / "logs", home / "nodes"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    read_or_create_secret(home / "cluster-id", 8)
+    try:
+        for folder in (home, home / "run", home / "logs", home / "nodes"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        read_or_create_secret(home / "cluster-id", 8)
+    except OSError as error:
+        raise locks.unwritable(home, error) from None
     return home
 
 

@@ -7,6 +7,7 @@ a child of the one before.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import selectors
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 PR_SET_PDEATHSIG = 1
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0
@@ -75,7 +77,8 @@ class Supervisor:
             if time.monotonic() > next_log_check:
                 next_log_check = time.monotonic() + LOG_CHECK_SECONDS
                 for child in self._children:
-                    rotate(child.log)
+                    with contextlib.suppress(OSError):
+                        rotate(child.log)
 
     def step(self, timeout: float | None) -> None:
         """Wait for something to happen, at most so long, and react to it."""
@@ -122,10 +125,8 @@ class Supervisor:
         return max(0.0, min([LOG_CHECK_SECONDS, *due]))
 
     def _start(self, child: Child) -> None:
-        child.log.parent.mkdir(parents=True, exist_ok=True)
-        rotate(child.log)
         parent = os.getpid()
-        with child.log.open("ab") as log:
+        with self._open_log(child) as log:
             child.process = subprocess.Popen(  # noqa: S603, our own programs
                 child.command,
                 env=dict(child.environment),
@@ -138,6 +139,17 @@ class Supervisor:
         child.started_at = time.monotonic()
         descriptor = os.pidfd_open(child.process.pid)
         self._selector.register(descriptor, selectors.EVENT_READ, child)
+
+    def _open_log(self, child: Child) -> IO[bytes]:
+        """Return the file that takes what a child says; a disk's fault must not end them all."""
+        try:
+            child.log.parent.mkdir(parents=True, exist_ok=True)
+            rotate(child.log)
+            return child.log.open("ab")
+        except OSError as error:
+            if child.quick_ends <= 1:
+                self._say(f"{child.name} runs without a log: {child.log}: {error.strerror}")
+            return Path(os.devnull).open("ab")
 
     def _ended(self, child: Child, descriptor: int) -> None:
         self._selector.unregister(descriptor)
@@ -159,9 +171,12 @@ class Supervisor:
 
 def latest_line(log: Path) -> str:
     """Return the last thing a program said, for the person who has to mend it."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        lines = file.read().decode(errors="replace").split("\n")
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError as error:
+        return f"its log cannot be read ({error.strerror})"
     return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
 
 

@@ -43,8 +43,10 @@ class NoOwnLogins(Exception):
     """The broker does not let us make users."""
 
     def __init__(self, why: object) -> None:
+        # A Redis without the command repeats what it was sent, the digest of a password among it.
+        said = str(why).split(", with args", maxsplit=1)[0]
         super().__init__(
-            f"the broker does not let the control plane make a login for each node ({why}); give "
+            f"the broker does not let the control plane make a login for each node ({said}); give "
             "REDIS_URL a user that may use ACL on Redis 7 or later, or set "
             "KIJABI_SHARED_BROKER_LOGIN=1 to give every node the control plane's own login"
         )

@@ -36,7 +36,9 @@ def compare(
     node: Node, report: protocol.NodeReport, known: Mapping[str, Replica], *, now: datetime
 ) -> None:
     """Queue jobs for every difference; they leave with the next dispatch."""
-    _renew_forgotten(node, {status.uid for status in report.replicas}, now)
+    # What runs there without the node's knowing why is told again, too.
+    assigned = {s.uid for s in report.replicas if s.reason != protocol.UNASSIGNED}
+    _renew_forgotten(node, assigned, now)
     running = [s for s in report.replicas if s.phase is not protocol.NodePhase.STOPPED]
     lingering = Replica.objects.filter(node=node, lingers=True)
     lingering.exclude(uid__in=[status.uid for status in running]).update(lingers=False)
@@ -44,9 +46,9 @@ def compare(
     _show_strangers(node, sorted(str(s.uid) for s in running if s.uid not in known), now)
 
 
-def _renew_forgotten(node: Node, reported: set[protocol.ReplicaUid], now: datetime) -> None:
+def _renew_forgotten(node: Node, assigned: set[protocol.ReplicaUid], now: datetime) -> None:
     """Assign again what the node confirmed once and no longer knows (its disk was wiped, say)."""
-    expected = Replica.objects.filter(node=node, phase__in=LIVE_PHASES).exclude(uid__in=reported)
+    expected = Replica.objects.filter(node=node, phase__in=LIVE_PHASES).exclude(uid__in=assigned)
     for replica in expected.select_related("deployment", "revision"):
         renewed = Job.objects.filter(
             replica=replica, operation=JobOperation.START, state__in=_CONFIRMED

@@ -22,7 +22,15 @@ from orchestrator.core.lifecycle import LIVE_PHASES, NodeState
 from orchestrator.core.liveness import Hearing, Judgement, Timing
 from orchestrator.core.wording import be, count, join
 from orchestrator.models import Node, Replica
-from orchestrator.operations import announce, broker_users, events, gateways, mail, nodes
+from orchestrator.operations import (
+    announce,
+    broker_users,
+    events,
+    gateways,
+    mail,
+    nodes,
+    refused_nodes,
+)
 from orchestrator.operations.transport import publish_to_nodes
 from worker import protocol
 
@@ -97,10 +105,12 @@ class Watch:
         """Hear, judge, ask again; return after how long to look next."""
         rows = list(Node.objects.order_by("name"))
         times = timing().stretched(len(rows))
+        if self._looked_at is not None and now < self._looked_at:
+            self._go_back(self._looked_at - now, now)
         # A second node makes us look more often; until now we waited as long as for one.
         patience = max(times.suspect, self._times.suspect)
-        if self._looked_at is None or now - self._looked_at > patience:
-            # We were away, or have just begun: the silence of that time is ours.
+        if self._looked_at is None or abs(now - self._looked_at) > patience:
+            # We were away, have just begun, or our clock was set: the silence of that time is ours.
             self._since = now
         self._looked_at, self._times = now, times
         if not self._hear(rows, now):
@@ -114,6 +124,19 @@ class Watch:
         _act(rows, judgement, silences, now)
         self._ask([hearing for hearing in known if self._is_due(hearing, times, now)], now)
         return times.ping
+
+    def _go_back(self, by: timedelta, now: datetime) -> None:
+        """The clock was set back: what was heard or asked later than now was so just now.
+
+        Else nobody would be asked until the clock is there again, and nobody missed.
+        """
+        if by > timedelta(seconds=1):
+            seconds = round(by.total_seconds())
+            logger.warning("The clock of this machine was set back by %d s", seconds)
+        self._heard = {name: min(at, now) for name, at in self._heard.items()}
+        self._met = {name: min(at, now) for name, at in self._met.items()}
+        self._asked = {}
+        self._since = min(self._since or now, now)
 
     def _hear(self, rows: Sequence[Node], now: datetime) -> bool:
         """Take the answers; return whether the nodes had a broker at which to leave them."""
@@ -136,6 +159,7 @@ class Watch:
         if fresh:
             heard = mail.own_answers(fresh, now=now.timestamp())
             self._heard.update(dict.fromkeys(heard, now))
+            refused_nodes.believe(heard)
             _note([row for row in rows if row.name in heard], now)
         return True
 
@@ -173,10 +197,13 @@ class Watch:
 
     def _ask(self, due: Sequence[Hearing], now: datetime) -> None:
         token = f"{now.timestamp():.3f}"
-        words = {
+        words: dict[str, dict[str, object]] = {
             hearing.name: {"token": token, "full": hearing.state is not NodeState.READY}
             for hearing in due
         }
+        for name, told in words.items():
+            if why := refused_nodes.why_unheard(name, now):
+                told["refused"] = why
         self._asked.update(dict.fromkeys(words, now))
         if words:
             publish_to_nodes(protocol.PING_TASK, words)
@@ -215,14 +242,16 @@ def _act(
 def _set(
     node: Node, state: NodeState, judgement: Judgement, silence: Silence, now: datetime
 ) -> None:
-    silent_seconds = round((now - silence.begun_at).total_seconds())
+    silent_seconds = max(0, round((now - silence.begun_at).total_seconds()))
+    silent = f"node {node.name} has not been heard of for {silent_seconds} s"
+    if state is not NodeState.READY and (why := refused_nodes.why_unheard(node.name, now)):
+        silent += f" (what it says is refused: {why})"
     if state is NodeState.READY:
         nodes.welcome(node, now=now)
     elif state is NodeState.LOST and node.state != NodeState.LOST:
-        _give_up(node, silent_seconds, now)
+        _give_up(node, silent, now)
     elif node.state != state:
-        message = f"node {node.name} has not been heard of for {silent_seconds} s; "
-        _tell(node, "NodeSuspect", f"{message}it gets no new replicas until it is", now)
+        _tell(node, "NodeSuspect", f"{silent}; it gets no new replicas until it is", now)
         node.silent_since, node.lost_due_at = silence.begun_at, silence.ends_at
     if node.name in judgement.doubted and not node.doubted:
         everybody = join(sorted(judgement.doubted))
@@ -239,14 +268,14 @@ def _set(
     announce.changed(announce.node_topic(node.name))
 
 
-def _give_up(node: Node, silent_seconds: int, now: datetime) -> None:
+def _give_up(node: Node, silent: str, now: datetime) -> None:
     """The node is lost: nothing on it counts as ready, and others take over."""
     node.lost_at, node.lost_due_at = now, None
     there = Replica.objects.filter(node=node, phase__in=LIVE_PHASES)
     number = there.update(ready=False, ready_at=None)
     nodes.owe_passes(node)
     gateways.nudge_released()
-    message = f"node {node.name} has not been heard of for {silent_seconds} s and is lost; "
+    message = f"{silent} and is lost; "
     replaced = f"its {count(number, 'replica')} {be(number)} replaced elsewhere"
     _tell(node, "NodeLost", message + (replaced if number else "it carried no replicas"), now)
 

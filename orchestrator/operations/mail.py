@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar
 
@@ -79,10 +80,10 @@ def _read(kind: type[AnyReport], task: str, wire: object, now: float) -> AnyRepo
 def own_answers(answers: Mapping[str, str], *, now: float) -> set[str]:
     """Return the nodes whose answer to a ping is their own and was given lately (one query)."""
     known = NodeIdentity.objects.filter(name__in=answers).values_list("name", "check_key")
-    return {node for node, key in known if _is_answer(answers[node], key, now)}
+    return {node for node, key in known if _is_answer(node, answers[node], key, now)}
 
 
-def _is_answer(wire: str, key: str, now: float) -> bool:
+def _is_answer(node: str, wire: str, key: str, now: float) -> bool:
     try:
         envelope.open_letter(
             _envelope(wire),
@@ -93,6 +94,7 @@ def _is_answer(wire: str, key: str, now: float) -> bool:
         )
     except Refused as refused:
         refusals.note(refused)
+        refused_nodes.note(node, refused, datetime.fromtimestamp(now, UTC))
         return False
     return True
 
@@ -122,6 +124,8 @@ def _report(kind: type[AnyReport], task: str, wire: object, now: float) -> AnyRe
     )
     try:
         report = protocol.from_wire(kind, letter.arguments.get("report"))
+    except protocol.NewerVersion as error:
+        raise envelope.newer(node, CONTROL, error) from error
     except protocol.MalformedMessage as error:
         raise Refused.of(error, f"a report of node {node}") from error
     if report.node != node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.models import Node, NodeIdentity, Severity
@@ -17,7 +18,29 @@ _UNKNOWN = "unknown"
 
 _seen: dict[tuple[str, str], datetime] = {}
 _told: dict[tuple[str, str], datetime] = {}
+_latest: dict[str, tuple[datetime, str]] = {}
 _lock = threading.Lock()
+
+
+def note(node: str, refused: Refused, at: datetime) -> None:
+    """Remember for a moment why a node that joined is not believed."""
+    if refused.why in LASTING:
+        with _lock:
+            _latest[node] = at, str(refused)
+
+
+def believe(names: Iterable[str]) -> None:
+    """Forget why nodes were refused: they are believed."""
+    with _lock:
+        for name in names:
+            _latest.pop(name, None)
+
+
+def why_unheard(node: str, at: datetime) -> str:
+    """Return why what a node says is refused now; empty when nothing of it was lately."""
+    with _lock:
+        since, why = _latest.get(node, (at, ""))
+    return why if abs(at - since) < PATIENCE else ""
 
 
 def tell(node: str, refused: Refused, *, now: float) -> None:
@@ -29,6 +52,7 @@ def tell(node: str, refused: Refused, *, now: float) -> None:
     if refused.why not in LASTING | {_UNKNOWN}:
         return
     at = datetime.fromtimestamp(now, UTC)
+    note(node, refused, at)
     is_node = NodeIdentity.objects.filter(name=node).exists() if refused.why != _UNKNOWN else False
     name = node if is_node else ""
     if not _is_due((name, refused.why), at, PATIENCE if refused.why == "expired" else None):
@@ -38,8 +62,8 @@ def tell(node: str, refused: Refused, *, now: float) -> None:
         name, reason=REASON, message=f"{whose}: {refused}", now=at, severity=Severity.WARNING
     ).save()
     if name:
-        note = f"its reports are refused: {refused}"
-        Node.objects.filter(name=name).update(refusal=note, refused_at=at)
+        told = f"its reports are refused: {refused}"
+        Node.objects.filter(name=name).update(refusal=told, refused_at=at)
         announce.changed(announce.node_topic(name))
 
 

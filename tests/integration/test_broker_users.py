@@ -207,3 +207,12 @@ def test_where_a_node_finds_the_broker(settings, ours: str, for_nodes: str, aske
 
     assert f"@{host}/" in broker_users._address(asked, "node-n1:pw@")
     assert f":p@{host}/" in broker_users._address(asked, "")
+
+
+def test_a_broker_without_the_command_is_named_without_what_it_was_sent():
+    said = "unknown command 'ACL', with args beginning with: 'SETUSER' 'node-n1' '#5ecre7"
+
+    message = str(broker_users.NoOwnLogins(said))
+
+    assert "(unknown command 'ACL')" in message
+    assert "5ecre7" not in message

@@ -187,3 +187,17 @@ def test_lines_about_other_nodes_replicas_are_dropped_and_the_rest_counts(sent):
     assert replica.phase == "assigned"
     assert Node.objects.get(name="n2").strangers == ["unknown"]
     assert mail.refusals.counts["foreign"] == before + 1
+
+
+def test_what_runs_on_a_node_that_has_lost_its_list_is_told_again(sent):
+    replica = assigned()[0]
+    job = Job.objects.get(replica=replica)
+    done = protocol.JobResult(uid=protocol.JobUid(job.uid), outcome=protocol.JobOutcome.DONE)
+    report(2, status(replica.uid, protocol.NodePhase.RUNNING, ready=True, jobs=(done,)))
+    before = Job.objects.get(pk=job.pk).state
+
+    stray = status(replica.uid, protocol.NodePhase.RUNNING, reason=protocol.UNASSIGNED)
+    report(3, stray, full=True)
+
+    assert (before, Job.objects.get(pk=job.pk).state) == (JobState.DONE, JobState.QUEUED)
+    assert Event.objects.filter(reason="AssignedAgain", replica=replica.uid).count() == 1

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from orchestrator.core.lifecycle import NodeState
 from orchestrator.models import Event, Node, NodeIdentity, Replica
-from orchestrator.operations import mail, nodes
+from orchestrator.operations import liveness, mail, nodes, refused_nodes
 from orchestrator.operations.accounts import Role
 from orchestrator.operations.liveness import Watch
 from tests.cluster import Cluster, change, enrolled, manifest
@@ -323,3 +323,35 @@ def test_a_node_that_is_heard_is_not_written_off(cluster: Cluster):
     assert post(admin, "/api/v1/nodes/none/forget/").status_code == 404
     with pytest.raises(nodes.NodeAlive):
         nodes.forget("n1", change())
+
+
+def test_a_clock_that_is_set_back_neither_silences_nor_blinds_the_watch(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[set[str]] = []
+    monkeypatch.setattr(liveness, "publish_to_nodes", lambda _task, words: asked.append(set(words)))
+    ears.after(3)
+    asked.clear()
+
+    ears.now -= timedelta(hours=1)
+    ears.after(5)
+    ready = states()
+    ears.only("n1", "n2")
+    ears.after(9)
+
+    assert set(ready.values()) == {"ready"}
+    assert asked[:2] == [{"n1", "n2", "n3"}] * 2
+    assert states() == {"n1": "ready", "n2": "ready", "n3": "lost"}
+
+
+def test_a_node_that_is_refused_is_not_said_to_be_silent_without_the_reason(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(refused_nodes, "_latest", {})
+    ears.nodes["n3"]._clock = lambda: ears.now.timestamp() + 3600
+
+    ears.after(9)
+
+    (message,) = Event.objects.filter(reason="NodeLost").values_list("message", flat=True)
+    assert "(what it says is refused: the clock of node n3 is 3600 s ahead of that of" in message
+    assert states()["n3"] == "lost"

@@ -17,6 +17,7 @@ from tests.letters import an_identity
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refused_nodes, "_seen", {})
     monkeypatch.setattr(refused_nodes, "_told", {})
+    monkeypatch.setattr(refused_nodes, "_latest", {})
 
 
 def told() -> list[tuple[str, str]]:
@@ -33,7 +34,7 @@ def test_a_newer_node_is_told_of_once_in_ten_minutes(tmp_path):
 
     assert [node for node, _ in told()] == ["n1", "n1"]
     assert "speaks protocol version 2" in told()[0][1]
-    assert "upgrade this side first" in told()[0][1]
+    assert "upgrade the control plane first" in told()[0][1]
 
 
 @pytest.mark.django_db
@@ -46,7 +47,7 @@ def test_a_clock_that_is_wrong_is_told_of_when_it_goes_on(tmp_path):
 
     assert before == []
     assert [node for node, _ in told()] == ["n1"]
-    assert "one of the clocks is wrong: set it (NTP)" in told()[0][1]
+    assert "the clock of node n1 is 3560 s ahead of that of the control plane; set" in told()[0][1]
 
 
 @pytest.mark.django_db
@@ -72,6 +73,6 @@ def test_the_node_carries_a_note_until_its_reports_are_taken_again(tmp_path):
     ingest.ingest(report, now=datetime.fromtimestamp(NOW + 61, UTC))
 
     assert noted.refusal.startswith("its reports are refused: ")
-    assert "upgrade this side first" in noted.refusal
+    assert "upgrade the control plane first" in noted.refusal
     assert noted.refused_at == at
     assert (Node.objects.get().refusal, Node.objects.get().refused_at) == ("", None)

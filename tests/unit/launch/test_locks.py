@@ -69,3 +69,8 @@ def test_up_comes_before_the_nodes_it_may_run(home):
         (home / "run" / f"{name}.lock").touch()
 
     assert [path.stem for path in locks.found(home)] == ["up", "node-a", "node-z"]
+
+
+def test_a_state_folder_that_cannot_be_written_is_named(tmp_path: Path):
+    with pytest.raises(Unready, match=f"state folder {tmp_path} cannot be written .No such file"):
+        locks.OnlyOne(tmp_path, "up", "end it first").__enter__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,3 +144,17 @@ def test_a_node_needs_a_proper_name(name: str):
 
     with pytest.raises(argparse.ArgumentTypeError):
         nodes.node_name(name)
+
+
+def test_a_child_whose_log_was_deleted_or_cannot_be_written_is_kept_running(
+    supervisor, said, tmp_path: Path
+):
+    made = child(tmp_path / "logs", "import time\ntime.sleep(0.3)\nraise SystemExit(3)")
+    supervisor.add(made)
+    shutil.rmtree(tmp_path / "logs")
+    (tmp_path / "logs").write_text("in the way")
+
+    step_until(supervisor, lambda: len(said) >= 2)
+
+    assert "with status 3: its log cannot be read" in said[0]
+    assert said[1].startswith("one runs without a log")

@@ -76,7 +76,7 @@ def test_a_letter_is_refused(wire: object, why: str):
 
 @pytest.mark.parametrize("late", [-SKEW_SECONDS - 1, LIVES_SECONDS + SKEW_SECONDS + 1])
 def test_a_letter_is_refused_out_of_its_time_and_the_clocks_are_blamed(late: float):
-    with pytest.raises(Refused, match="one of the clocks is wrong") as refused:
+    with pytest.raises(Refused, match=r"set the one that is wrong .NTP.") as refused:
         opened(LETTER, now=NOW + late)
 
     assert refused.value.why == "expired"
@@ -88,7 +88,7 @@ def test_clocks_may_differ_a_little(late: float):
 
 
 def test_a_newer_protocol_is_refused_with_what_to_do():
-    with pytest.raises(Refused, match=r"version 2, and .* no more than 1; upgrade this side"):
+    with pytest.raises(Refused, match=r"version 2, and .* no more than 1; upgrade node"):
         opened(resigned(version=2))
 
 
@@ -195,3 +195,17 @@ def test_what_lasts_is_remembered_for_a_while():
 
     assert refusals.lasting(120) == "set the clock"
     assert refusals.lasting(60) == ""
+
+
+@pytest.mark.parametrize(
+    ("later", "sentence"),
+    [
+        pytest.param(
+            -3600, "the clock of the control plane is 3600 s ahead of that of", id="ahead"
+        ),
+        pytest.param(3600, "was signed 3600 s ago by the clock of node", id="behind"),
+    ],
+)
+def test_a_clock_that_is_wrong_is_told_with_the_difference(later: float, sentence: str):
+    with pytest.raises(Refused, match=sentence):
+        opened(LETTER, now=NOW + later)

@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 import pytest
+import redis
+from kombu import Connection
 
 from worker import gate
 from worker.envelope import Refused
@@ -30,7 +32,7 @@ def a_message(**parts: Any) -> dict[str, Any]:
 
 
 def test_a_message_of_ours_passes():
-    passed = gate.sifted(a_message())
+    passed = gate.sifted(a_message(), "node.n1")
 
     assert (passed["headers"]["task"], passed["headers"]["id"]) == (TASK, "u1")
     assert json.loads(base64.b64decode(passed["body"])) == [[], {"envelope": {"body": "b"}}, {}]
@@ -41,7 +43,7 @@ def test_headers_and_callbacks_have_no_power():
     chained = [[1], {"envelope": None}, {"callbacks": [{"task": "worker.ping"}], "chain": [1]}]
     message = a_message(headers={"task": TASK, "id": "u1", **later}, body=body(chained))
 
-    passed = gate.sifted(message)
+    passed = gate.sifted(message, "node.n1")
 
     assert not set(later) & set(passed["headers"])
     assert json.loads(base64.b64decode(passed["body"])) == [[], {"envelope": None}, {}]
@@ -73,4 +75,30 @@ def test_headers_and_callbacks_have_no_power():
 )
 def test_nothing_else_passes(message: object):
     with pytest.raises(Refused):
-        gate.sifted(message)
+        gate.sifted(message, "node.n1")
+
+
+@pytest.mark.parametrize(
+    "told", [pytest.param(True, id="of-this-release"), pytest.param(False, id="of-an-earlier-one")]
+)
+def test_a_message_whose_worker_died_over_it_goes_back_to_its_queue(
+    broker: redis.Redis, broker_url: str, told: bool
+):
+    broker.lpush("node.n1", json.dumps(a_message()))
+    options = {"deadletter_queue": "node.n1", "visibility_timeout": -1, "polling_interval": 1}
+    with Connection(
+        broker_url, transport="worker.gate:Transport", transport_options=options
+    ) as connection:
+        channel = connection.channel()
+        taken: list[Any] = []
+        channel.basic_consume("node.n1", False, taken.append, "tag")
+        connection.drain_events(timeout=5)
+        ((uid, entry),) = broker.hgetall("unacked").items()
+        if not told:
+            message, exchange, _queue = json.loads(entry)
+            broker.hset("unacked", uid, json.dumps([message, exchange, ""]))
+
+        channel.qos.restore_visible()
+
+        assert len(taken) == 1
+        assert (broker.llen("node.n1"), broker.hlen("unacked")) == (1, 0)

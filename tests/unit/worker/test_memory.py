@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.machine import NAME, START, STOP, Machine, outcomes, spec
-from worker.assignments import Assignment, AssignmentStore
+from worker.assignments import Assignment, AssignmentStore, NotKept
 from worker.protocol import (
     JobOutcome,
     JobResult,
@@ -195,7 +195,7 @@ def test_a_file_that_is_merely_locked_is_not_taken_for_damaged(
         raise sqlite3.OperationalError("database is locked")
 
     monkeypatch.setattr("worker.assignments._open", refuse)
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(NotKept, match=r"cannot be written .database is locked.: make room"):
         AssignmentStore(path)
 
     assert list(store.load()) == ["r1"]

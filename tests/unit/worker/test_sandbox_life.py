@@ -200,3 +200,37 @@ def test_stop_without_grace_kills(sandboxes: Sandboxes):
     sandboxes.runtime.stop(info.name, 0)
 
     assert sandboxes.runtime.inspect(info.name).exit_code == 137
+
+
+@pytest.mark.parametrize("how", ["listed", "stopped"])
+def test_a_sandbox_whose_folder_was_deleted_ends_instead_of_running_twice(
+    sandboxes: Sandboxes, how: str
+):
+    if sandboxes.runtime.check():
+        pytest.skip("without groups nobody knows whose process it is")
+    mark = a_mark()
+    info = sandboxes.runtime.start(sandboxes.spec("sleep", mark))
+    shutil.rmtree(sandboxes.state)
+
+    later = sandboxes.another()
+    if how == "listed":
+        later.list()
+    else:
+        later.stop(info.name, 1)
+
+    assert wait_for(lambda: not processes_with(mark))
+
+
+def test_deleted_folders_are_made_anew_and_what_was_in_them_has_vanished(sandboxes: Sandboxes):
+    stop = threading.Event()
+    info = sandboxes.runtime.start(sandboxes.spec("sleep", a_mark()))
+    events = sandboxes.runtime.events(stop)
+    assert next(events).kind is EventKind.RESYNC
+    shutil.rmtree(sandboxes.state)
+
+    gone = next(events)
+    stop.set()
+    again = sandboxes.runtime.start(sandboxes.spec("sleep", a_mark()))
+
+    assert gone.replica == info.replica
+    assert [found.name for found in sandboxes.runtime.list()] == [again.name]

@@ -163,7 +163,7 @@ def test_a_node_says_that_it_drops_what_it_is_sent(tmp_path: Path):
 
     notes = composition.describe(config, node.agent, node.mailbox.refusals).notes
     assert "what the control plane sends is dropped here: " in notes[-1]
-    assert "set it (NTP)" in notes[-1]
+    assert "set the one that is wrong (NTP)" in notes[-1]
 
 
 class Queue:
@@ -272,3 +272,41 @@ def test_a_thousand_bad_messages_do_nothing(
 
 def job_of(uid: str) -> dict[str, object]:
     return protocol.to_wire(StartJob(uid=f"job-{uid}", replica=spec(uid)))
+
+
+def test_what_cannot_be_kept_is_said_once_and_taken_when_it_comes_again(
+    node: Node, runtime: InMemoryRuntime, caplog: pytest.LogCaptureFixture
+):
+    start = letter(protocol.START_TASK, jobs=[protocol.to_wire(START)])
+    store = node.mailbox._store
+    store._connection.execute("PRAGMA query_only = 1")
+    tasks.start_containers.delay(envelope=start)
+    tasks.start_containers.delay(envelope=start)
+    notes = node.reporter._facts().notes
+    said = [record.message for record in caplog.records if record.levelname == "ERROR"]
+
+    store._connection.execute("PRAGMA query_only = 0")
+    tasks.start_containers.delay(envelope=start)
+
+    assert len(said) == 1
+    assert "make room on its disk" in said[0]
+    assert said[0] in notes
+    assert [info.name for info in runtime.list()] == ["kijabi-r1-1"]
+    assert node.reporter._facts().notes == ()
+
+
+def test_a_node_says_once_that_it_is_refused_and_once_that_it_is_not(
+    node: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(node.pulse, "answer", lambda _token: True)
+    caplog.set_level("INFO", "worker.tasks")
+
+    for why in ("upgrade us", "upgrade us", ""):
+        words = {"refused": why} if why else {}
+        tasks.ping.delay(envelope=letter(protocol.PING_TASK, token="t", full=False, **words))
+
+    said = [record.message for record in caplog.records if record.name == "worker.tasks"]
+    assert said == [
+        "The control plane refuses what this node says: upgrade us",
+        "The control plane believes this node again",
+    ]

@@ -101,6 +101,16 @@ class Cgroups:
                     _kill_members(folder)
                     time.sleep(REMOVAL_SECONDS)
 
+    def names(self) -> list[str]:
+        """Return the containers that have groups here."""
+        parents = {folder.parent for folder in self._folders("-")}
+        found = [path for parent in parents for path in parent.glob("kijabi-*")]
+        return sorted({path.name for path in found if path.is_dir()})
+
+    def has_members(self, name: str) -> bool:
+        """Tell whether something runs in the groups of a container."""
+        return any(_read(folder / "cgroup.procs").strip() for folder in self._folders(name))
+
     def _prepare(self, controller: str) -> bool:
         """Make the parent group; tell whether this controller works in groups below it."""
         parent = self._root / self._group if self._is_v2 else self._root / controller / self._group

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -35,6 +36,8 @@ from worker.runtimes.sandbox.metering import SandboxMeters
 from worker.runtimes.sandbox.ports import PortBook
 from worker.runtimes.sandbox.watch import Watch
 
+logger = logging.getLogger(__name__)
+
 SCAN_SECONDS = 0.5
 TERMINATE_SECONDS = 5.0
 
@@ -58,8 +61,7 @@ class SandboxRuntime:
         self._locks = state_dir / "locks"
         self._images = state_dir / "images"
         self._hidden = hidden or state_dir
-        for folder in (self._folder, self._drafts, self._locks):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folders()
         self._program = bubblewrap.find()
         self._is_checked = False
         self._cgroups = Cgroups(f"{owner.cluster}-{owner.node}")
@@ -89,7 +91,13 @@ class SandboxRuntime:
         return ""
 
     def list(self) -> tuple[ContainerInfo, ...]:
-        """Return every sandbox, after ending those whose start a killed agent left half done."""
+        """Return every sandbox, after ending what nobody could look after.
+
+        That is those whose start a killed agent left half done, and those whose folder was deleted.
+        """
+        self._make_folders()
+        for name in self._cgroups.names():
+            self._end_orphan(name)
         for draft in self._drafts.iterdir():
             name = draft.name.rpartition(".")[0]
             with containers.locked(self._locks, name, wait=False) as lock:
@@ -113,6 +121,7 @@ class SandboxRuntime:
     def start(self, replica: ReplicaSpec) -> ContainerInfo:
         """Start a sandbox, unless it runs."""
         name = labels.container_name(replica.uid, replica.epoch)
+        self._make_folders()
         with _told(f"starting {name}"), containers.locked(self._locks, name) as lock:
             existing = containers.load(self._folder / name)
             if existing is not None and existing.is_running():
@@ -138,6 +147,7 @@ class SandboxRuntime:
         """Send SIGTERM to the payload, wait, then kill everything in its namespace."""
         found = containers.load(self._folder / name)
         if found is None:
+            self._end_orphan(name)
             return
         payload = found.payload() if grace_seconds > 0 else None
         if payload is not None:
@@ -251,6 +261,23 @@ class SandboxRuntime:
         with self._guard:
             self._born[name] = process
         draft.rename(self._folder / name)
+
+    def _make_folders(self) -> None:
+        for folder in (self._folder, self._drafts, self._locks):
+            with _told(f"making {folder}"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _end_orphan(self, name: str) -> None:
+        """End what runs in a group without a folder: a replica would run twice beside it."""
+        if (self._folder / name).exists():
+            return
+        with containers.locked(self._locks, name, wait=False) as lock, self._guard:
+            # A start makes the group first, and its folder at the end.
+            if lock is None or name in self._starting or (self._folder / name).exists():
+                return
+            if self._cgroups.has_members(name):
+                logger.warning("Ending sandbox %s: it runs, but its folder was deleted", name)
+            self._cgroups.remove(name)
 
     def _remove(self, name: str) -> None:
         """End and forget a sandbox and every draft of it; its name must be locked."""

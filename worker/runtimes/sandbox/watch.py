@@ -43,7 +43,7 @@ class Watch:
         """Return what came or went since the last look, and keep the logs in bounds."""
         with self._guard:
             changed, self._changed = self._changed, set()
-        present = set(os.listdir(self._folder))  # noqa: PTH208, a folder of names, every time
+        present = self._present()
         events: list[RuntimeEvent] = []
         for name in self._watched.keys() - present:
             events.append(self._vanished(name))
@@ -53,6 +53,13 @@ class Watch:
             if watched.descriptor is not None:
                 logs.rotate(watched.container.log)
         return events
+
+    def _present(self) -> set[str]:
+        try:
+            return set(os.listdir(self._folder))  # noqa: PTH208, a folder of names, every time
+        except FileNotFoundError:
+            # Somebody deleted it; what was in it has vanished.
+            return set()
 
     def wait(self, seconds: float) -> Iterator[RuntimeEvent]:
         """Wait for deaths, at most so long; a call of `look_again` ends it early."""
