@@ -10,10 +10,10 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dns.exception
 import dns.flags
@@ -98,10 +98,11 @@ class NameServer:
         return question[:2] + known
 
     async def _listen(self) -> None:
-        server = await asyncio.start_server(self._serve, self.address, self.port)
+        loop = self._thread.loop
+        server = await loop.create_server(lambda: _Stream(self), self.address, self.port)
         self._closing.append(server)
         self.port = server.sockets[0].getsockname()[1]
-        transport, _ = await self._thread.loop.create_datagram_endpoint(
+        transport, _ = await loop.create_datagram_endpoint(
             lambda: _Datagrams(self), (self.address, self.port)
         )
         self._closing.append(transport)
@@ -120,21 +121,25 @@ class NameServer:
         async def forward() -> None:
             transport.sendto(await self._ask_others(question, stream=False), sender)
 
-        task = self._thread.loop.create_task(forward())
+        self._do(forward())
+
+    def asked(self, question: bytes, transport: asyncio.Transport) -> None:
+        """Answer a question of a stream, now or when others have answered."""
+        own = self.answer(question)
+        if own is not None:
+            transport.write(_LENGTH.pack(len(own)) + own)
+            return
+
+        async def forward() -> None:
+            text = await self._ask_others(question, stream=True)
+            transport.write(_LENGTH.pack(len(text)) + text)
+
+        self._do(forward())
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._thread.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-                question = await reader.readexactly(length)
-                own = self.answer(question)
-                text = own or await self._ask_others(question, stream=True)
-                writer.write(_LENGTH.pack(len(text)) + text)
-                await writer.drain()
-        _forget(writer)
-        writer.close()
 
     async def _ask_others(self, question: bytes, *, stream: bool) -> bytes:
         """Return what the node's own resolvers say; that we failed when none says anything."""
@@ -147,16 +152,36 @@ class NameServer:
         return _refusal(question)
 
 
-def _forget(writer: asyncio.StreamWriter) -> None:
-    """Have a connection end without a trace, once its asker has closed it.
+class _Stream(asyncio.Protocol):
+    """One connection with questions.
 
-    The HTTP gateway opens one for each question. Whoever closes first keeps the port for a minute
-    (TIME_WAIT), and some hundred questions a second would use up all ports there are; a reset ends
-    that (socket(7), SO_LINGER).
+    The HTTP gateway opens one for each question, and all requests wait for the answer: no task and
+    no reader is made for it. It ends without a trace once its asker has closed it: whoever closes
+    first keeps the port for a minute (TIME_WAIT), and some hundred questions a second would use up
+    all ports there are; a reset ends that (socket(7), SO_LINGER).
     """
-    sock = writer.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+
+    def __init__(self, server: NameServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._said = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._said += data
+        while len(self._said) >= _LENGTH.size and self._transport is not None:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._said)[0]
+            if len(self._said) < end:
+                return
+            question, self._said = self._said[_LENGTH.size : end], self._said[end:]
+            self._server.asked(question, self._transport)
+
+    def eof_received(self) -> None:
+        if self._transport is not None:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
