@@ -283,7 +283,8 @@ def test_the_program_and_the_library_do_the_same(net: Network, monkeypatch: pyte
         kernel = net.inside(NODE, lambda: Kernel(OWNER))
         for containers in (("c2", "c3"), ("c3",), ("c2", "c3")):
             put(net, kernel, a_view(a_port(*targets(net, *containers))))
-        made.append(net.inside(NODE, lambda: nft("list ruleset")))
+        # In no certain order, as elements are kept by their hash.
+        made.append(sorted(net.inside(NODE, lambda: nft("list ruleset")).split()))
         with pytest.raises(nftables.CannotRoute) as refused:
             net.inside(NODE, lambda: nftables._run("add element inet nobody a { 1.2.3.4 }\n"))
         made.append(str(refused.value))
