@@ -120,7 +120,7 @@ class Fleet:
         """Return what the control plane believes of each node."""
         return {row["name"]: row["state"] for row in self.stack.api("nodes/")["results"]}
 
-    def await_states(self, seconds: float = 20, **wanted: str) -> None:
+    def await_states(self, seconds: float = 45, **wanted: str) -> None:
         """Wait until the named nodes are in these states."""
         self.stack.wait_for(lambda: wanted.items() <= self.states().items(), seconds)
 
@@ -146,7 +146,7 @@ class Fleet:
         """Return the replicas that are ready."""
         return {row["uid"] for row in self.stack.ready()}
 
-    def await_replaced(self, *lost: str, count: int, seconds: float = 30) -> None:
+    def await_replaced(self, *lost: str, count: int, seconds: float = 60) -> None:
         """Wait until nodes are lost and so many replicas are ready, none of them there."""
         self.await_states(**dict.fromkeys(lost, "lost"))
         self.stack.wait_for(lambda: self._ready_besides(lost) == count, seconds)

@@ -88,7 +88,7 @@ def ended(runtime: SandboxRuntime, name: str) -> ContainerInfo | None:
     return info if info is not None and info.state is ContainerState.EXITED else None
 
 
-def wait_for(look: Callable[[], Found | None], seconds: float = 5.0) -> Found:
+def wait_for(look: Callable[[], Found | None], seconds: float = 20.0) -> Found:
     """Return the first true answer of `look`, or fail."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

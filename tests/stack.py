@@ -116,7 +116,7 @@ class Stack:
     def ready(self) -> list[dict[str, Any]]:
         return [row for row in self.replicas() if row["ready"]]
 
-    def wait_for(self, look: Callable[[], Any], seconds: float = 30) -> Any:
+    def wait_for(self, look: Callable[[], Any], seconds: float = 60) -> Any:
         deadline = time.monotonic() + seconds
         latest: Exception | None = None
         while time.monotonic() < deadline:

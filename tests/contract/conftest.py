@@ -67,7 +67,7 @@ class World:
         return info if info is not None and info.state is ContainerState.EXITED else None
 
 
-def wait_for(look, seconds: float = 5.0):
+def wait_for(look, seconds: float = 20.0):
     """Return the first true answer of `look`, or fail."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

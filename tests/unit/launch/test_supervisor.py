@@ -36,7 +36,7 @@ def child(tmp_path: Path, program: str, name: str = "one") -> Child:
     return Child(name, [sys.executable, "-c", program], os.environ, log)
 
 
-def step_until(supervisor: Supervisor, is_so, seconds: float = 5.0) -> None:
+def step_until(supervisor: Supervisor, is_so, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         supervisor.step(0.05)

@@ -34,7 +34,7 @@ def entries(broker: redis.Redis) -> list[dict[str, str]]:
     return [fields for _, fields in broker.xrange(KEY)]
 
 
-def wait_for(look: Any, seconds: float = 5.0) -> Any:
+def wait_for(look: Any, seconds: float = 20.0) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():

@@ -34,7 +34,7 @@ def texts(broker: redis.Redis) -> list[str]:
     return [fields["text"] for fields in entries(broker) if "text" in fields]
 
 
-def wait_for(look: Any, seconds: float = 5.0) -> Any:
+def wait_for(look: Any, seconds: float = 20.0) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():

@@ -128,7 +128,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter, "RETRY_SECONDS", 0.01)
 
 
-def wait_for(look, seconds: float = 3.0) -> None:
+def wait_for(look, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline, "it did not happen in time"
