@@ -133,7 +133,9 @@ def test_no_stop_of_ours_breaks_the_floor(snapshot):
             for view in snapshot.revisions
         ),
         nodes=tuple(
-            replace(node, drain_until=None) if node.drain_until and node.drain_until <= NOW else node
+            replace(node, drain_until=None)
+            if node.drain_until and node.drain_until <= NOW
+            else node
             for node in snapshot.nodes
         ),
     )
