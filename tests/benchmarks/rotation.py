@@ -233,18 +233,22 @@ def stops(rounds: int, names: dict[str, int], seen: Seen) -> None:
     from orchestrator.operations import deployments
     from tests.cluster import change
 
-    scaled = []
+    scaled, asked = [], []
     for number in range(rounds):
         name, port = list(names.items())[number % len(names)]
         live = Replica.objects.filter(deployment__name=name, phase="running", ready=True)
         wait_for(lambda live=live: 1.0 if live.exists() else None, f"a replica of {name}")
         at = time.time()
         deployments.scale("default", name, 0, change())
+        asked.append((at, time.time() - at))
         scaled.append(seen.leads(port, there=False, since=at) - at)
         deployments.scale("default", name, 1, change())
         seen.leads(port, there=True, since=at)
         time.sleep(0.1)
     show("stop asked for → out of rotation", scaled)
+    show("  of it until the call returns", [took for _, took in asked])
+    told = [next((one - at for one in seen.routes if one >= at), PATIENCE) for at, _ in asked]
+    show("  of it until the routes are at the broker", told)
 
 
 def show(what: str, seconds: list[float]) -> None:
