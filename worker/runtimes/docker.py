@@ -213,9 +213,7 @@ class DockerRuntime:
                 timestamps=True,
                 tail="all" if tail is None else tail,
             )
-            if follow:
-                docker_events.close_when(stop, stream)
-            with docker_events.released(stream):
+            with docker_events.released(stream, stop):
                 yield from lines_of(stream, stop)
         except NotFound:
             return
@@ -250,8 +248,7 @@ class DockerRuntime:
         client = docker_client.client(self._url, timeout=None)
         try:
             stream = client.events(decode=True, filters=filters)
-            docker_events.close_when(stop, stream)
-            with docker_events.released(stream):
+            with docker_events.released(stream, stop):
                 yield RuntimeEvent(kind=EventKind.RESYNC)
                 yield from map(docker_events.read, stream)
         except (DockerException, requests.RequestException, OSError, ValueError) as error:

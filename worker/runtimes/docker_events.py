@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from worker import labels
@@ -20,20 +21,35 @@ def read(event: dict[str, Any]) -> RuntimeEvent:
     return RuntimeEvent(kind=KINDS[event["Action"]], replica=replica)
 
 
+# How long the watcher of a stream that is over may stay.
+WATCH_SECONDS = 5.0
+
+
 @contextmanager
-def released(stream: Any) -> Iterator[None]:
-    """Close what a stream reads from; the SDK only shuts its socket and leaves the file open."""
+def released(stream: Any, stop: threading.Event) -> Iterator[None]:
+    """Release what a stream reads from at the end, and end a blocking read when `stop` is set.
+
+    The SDK's own way to end one asks the socket whether it is open and then shuts it, which fails
+    when its reader closes it in between; here the watcher has a descriptor of its own.
+    """
+    over = threading.Event()
+    source = stream._response.raw._fp.fp  # noqa: SLF001, there is no other way to it
+    if source is not None:
+        theirs = source.raw._sock  # noqa: SLF001, there is no other way to it
+        ours = socket.fromfd(theirs.fileno(), theirs.family, theirs.type)
+        arguments = (ours, stop, over)
+        threading.Thread(target=_watch, args=arguments, name="end-stream", daemon=True).start()
     try:
         yield
     finally:
-        stream._response.close()  # noqa: SLF001, there is no other way to it
+        over.set()
+        stream._response.close()  # noqa: SLF001, the SDK leaves the file open
 
 
-def close_when(stop: threading.Event, stream: Any) -> None:
-    """End a blocking read when asked to."""
-
-    def wait() -> None:
-        stop.wait()
-        stream.close()
-
-    threading.Thread(target=wait, name="close-stream", daemon=True).start()
+def _watch(connection: socket.socket, stop: threading.Event, over: threading.Event) -> None:
+    with connection:
+        while not stop.wait(WATCH_SECONDS):
+            if over.is_set():
+                return
+        with suppress(OSError):  # the engine has left already, so nobody is waiting
+            connection.shutdown(socket.SHUT_RDWR)
