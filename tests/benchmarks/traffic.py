@@ -28,7 +28,6 @@ from tests import networks
 from tests.networks import NODE, Network
 from worker.gateway import caddy
 from worker.gateway.caddy import Caddy
-from worker.gateway.dns import NameServer
 from worker.gateway.http_config import Surroundings
 from worker.gateway.kernel import Kernel
 from worker.gateway.live import LivePort, LiveService, Target
@@ -156,29 +155,25 @@ def _view(net: Network, containers: list[str]) -> View:
 
 @contextmanager
 def _our_caddy(net: Network, folder: Path) -> Iterator[None]:
-    def begin() -> tuple[Caddy, NameServer]:
-        names = NameServer("127.0.0.1")
-        names.start()
+    def begin() -> Caddy:
         around = Surroundings(
             admin=f"unix/{folder / 'ours.sock'}|0600",
             http_port=OUR_PORT,
             https_port=OUR_PORT + 1000,
-            resolver=f"tcp/127.0.0.1:{names.port}",
             storage=str(folder / "certificates"),
             access_log=str(folder / "ours.log"),
         )
-        made = Caddy(caddy.find() or "", around, folder, names.know_upstreams)
+        made = Caddy(caddy.find() or "", around, folder)
         route = HttpRoute(service="web", port=80)
         edge = IngressRoutes(namespace="default", name="edge", routes=(route,))
         view = _view(net, net.containers[:2])
         made.carry_out(replace(view, ingresses={"default/edge": edge}))
-        return made, names
+        return made
 
-    made, names = net.inside(NODE, begin)
+    made = net.inside(NODE, begin)
     yield
     made.close()
     caddy.end(folder)
-    names.close()
 
 
 def _hand_written(handlers: list[dict[str, object]], port: int) -> dict[str, object]:

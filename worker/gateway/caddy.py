@@ -1,7 +1,8 @@
 """Layer 7: Caddy as a companion of this worker, told what to do through its own interface.
 
 It is started with the first ingress and outlives the worker: the next one takes it over. Its
-configuration is loaded, never restarted into; who serves it learns by looking names up. Nothing of
+configuration is loaded, never restarted into; who serves it learns by looking names up, which a
+second companion answers. Nothing of
 it is kept on disk but its certificates, ports and log: a new start begins with the routes that the
 agent has stored.
 """
@@ -22,15 +23,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from worker.gateway import companion, ends
+from worker.gateway import companion, upstream_keeper
 from worker.gateway.companion import Companion
-from worker.gateway.ends import Ends
+from worker.gateway.end_names import end_of
 from worker.gateway.holding import Holding
 from worker.gateway.http_config import REFRESH_SECONDS, Surroundings, render
-from worker.gateway.live import LOOPBACK
 from worker.gateway.nftables import CannotRoute
 from worker.gateway.rotation import View
-from worker.gateway.upstreams import Upstreams, end_of
+from worker.gateway.upstream_keeper import UpstreamKeeper
+from worker.gateway.upstreams import Upstreams
 
 logger = logging.getLogger(__name__)
 
@@ -52,25 +53,20 @@ def find() -> str | None:
 def end(folder: Path) -> None:
     """End the Caddy that was left running in a folder, once its requests have ended, or soon."""
     companion.end(folder, Caddy.name, END_SECONDS)
-    ends.end(folder)
+    upstream_keeper.end(folder)
 
 
 class Caddy:
-    """The HTTP gateway of a node; `publish` is told who serves each route."""
+    """The HTTP gateway of a node."""
 
     name = "caddy"
 
-    def __init__(
-        self,
-        program: str,
-        around: Surroundings,
-        folder: Path,
-        publish: Callable[[Upstreams], None],
-    ) -> None:
-        self._ends = Ends(folder)
-        self._around = replace(around, ends=f"udp/{LOOPBACK}:{self._ends.port}")
+    def __init__(self, program: str, around: Surroundings, folder: Path) -> None:
+        self._keeper = UpstreamKeeper(folder)
+        self._around = replace(
+            around, routes_at=self._keeper.routes_at, ends_at=self._keeper.ends_at
+        )
         self._socket = Path(around.admin.removeprefix("unix/").partition("|")[0])
-        self._publish = publish
         self._upstreams = Upstreams()
         self._holding = Holding(self._ends_of)
         self._wanted: dict[str, Any] = {}
@@ -81,7 +77,7 @@ class Caddy:
         self._is_running = self._companion.take_over()
         self._is_strange = self._is_running
         if self._is_running:
-            self._ends.start()
+            self._keeper.start()
 
     @property
     def pid(self) -> int | None:
@@ -98,10 +94,9 @@ class Caddy:
         Raises:
             CannotRoute: it does not take its configuration; the one before is in force.
         """
-        upstreams = Upstreams.of(view)
-        has_changed = upstreams != self._upstreams
-        self._upstreams = upstreams
-        self._publish(upstreams.through(self._holding.hold(upstreams.held)))
+        self._upstreams = upstreams = Upstreams.of(view)
+        doors = self._holding.hold(upstreams.held)
+        has_changed = self._keeper.publish(upstreams.through(doors).targets)
         if not self._is_running and not view.ingresses:
             return
         config = render(view.ingresses, self._around)
@@ -162,7 +157,7 @@ class Caddy:
     def close(self) -> None:
         """Leave it to the next worker: requests go on while there is none."""
         self._companion.leave()
-        self._ends.leave()
+        self._keeper.leave()
         self._holding.close()
 
     def _ends_of(self, route: str) -> tuple[tuple[str, int], ...]:
@@ -172,8 +167,8 @@ class Caddy:
         self._wanted = config
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket.unlink(missing_ok=True)
-        self._ends.start()
-        if not self._ends.await_answer(BIRTH_SECONDS):
+        self._keeper.start()
+        if not self._keeper.await_answer(BIRTH_SECONDS):
             raise CannotRoute(f"nobody tells Caddy where replicas are; {self._latest_words()}")
         self._companion.start()
         self._is_running = True

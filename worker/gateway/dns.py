@@ -25,7 +25,6 @@ import dns.rrset
 from worker.gateway import names
 from worker.gateway.live import LiveService
 from worker.gateway.streams import LoopThread
-from worker.gateway.upstreams import Upstreams
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +32,7 @@ TTL_SECONDS = 2
 RESOLVER_PORT = 53
 UPSTREAM_SECONDS = 4.0
 DATAGRAM_BYTES = 1232
-KEPT_ANSWERS = 2000
 RESOLVERS = Path("/etc/resolv.conf")
-_OWN = b"\x06kijabi\x00"
 _LENGTH = struct.Struct("!H")
 _AT_ONCE = struct.pack("ii", 1, 0)
 _VERSIONS = {dns.rdatatype.A: 4, dns.rdatatype.AAAA: 6}
@@ -52,8 +49,6 @@ class NameServer:
         self.port = port
         self._avoided = avoided
         self._services: Mapping[str, LiveService] = {}
-        self._upstreams = Upstreams()
-        self._answers: dict[bytes, bytes] = {}
         self._thread = LoopThread("dns")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: list[Any] = []
@@ -74,28 +69,10 @@ class NameServer:
     def know_services(self, services: Mapping[str, LiveService]) -> None:
         """Answer for these services from now on."""
         self._services = services
-        self._answers = {}
-
-    def know_upstreams(self, upstreams: Upstreams) -> None:
-        """Answer for these routes from now on."""
-        self._upstreams = upstreams
-        self._answers = {}
 
     def answer(self, question: bytes) -> bytes | None:
         """Return the answer to a question about our names; None when others are to answer."""
-        # The first two bytes are its number; the rest is the same for everybody who asks this.
-        known = self._answers.get(question[2:])
-        if known is None:
-            answers, services, upstreams = self._answers, self._services, self._upstreams
-            made = _answer(question, services, upstreams)
-            if made is None:
-                return None
-            known = made[2:]
-            # Only what the HTTP gateway asks all the time; others are to find varying orders.
-            if _OWN in question and len(answers) < KEPT_ANSWERS:
-                # Into the very list that was there before what we answered from was read.
-                answers[question[2:]] = known
-        return question[:2] + known
+        return _answer(question, self._services)
 
     async def _listen(self) -> None:
         loop = self._thread.loop
@@ -155,10 +132,9 @@ class NameServer:
 class _Stream(asyncio.Protocol):
     """One connection with questions.
 
-    The HTTP gateway opens one for each question, and all requests wait for the answer: no task and
-    no reader is made for it. It ends without a trace once its asker has closed it: whoever closes
-    first keeps the port for a minute (TIME_WAIT), and some hundred questions a second would use up
-    all ports there are; a reset ends that (socket(7), SO_LINGER).
+    It ends without a trace once its asker has closed it: whoever closes first keeps the port for a
+    minute (TIME_WAIT), and askers in a hurry would use up all there are; a reset ends that
+    (socket(7), SO_LINGER).
     """
 
     def __init__(self, server: NameServer) -> None:
@@ -252,16 +228,14 @@ def _lines() -> list[list[str]]:
     return [words for line in lines if len(words := line.split()) > 1]
 
 
-def _answer(
-    question: bytes, services: Mapping[str, LiveService], upstreams: Upstreams
-) -> bytes | None:
+def _answer(question: bytes, services: Mapping[str, LiveService]) -> bytes | None:
     try:
         message = dns.message.from_wire(question)
         (asked,) = message.question
     except (dns.exception.DNSException, ValueError):
         return None
     name = asked.name.to_text(omit_final_dot=True).lower()
-    found = names.look_up(name, services, upstreams)
+    found = names.look_up(name, services)
     if found is None:
         return None
     answer = dns.message.make_response(message, recursion_available=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.gateway.access_log import END, FAILED, ROUTE
-from worker.gateway.upstreams import route_name
+from worker.gateway.upstreams import name_of
 from worker.routes import HttpRoute, IngressRoutes, PathMatch
 
 # How long a look at who serves is believed: a change is in force after it. Asking takes Caddy long
@@ -29,7 +29,7 @@ STALE_SECONDS = REFRESH_SECONDS
 UPSTREAM_IDLE = "1s"
 # A websocket outlives a change of the configuration by so long.
 STREAM = "12h"
-# While no agent runs it would say a hundred times a second that nobody answers.
+# Where nobody answers it would say so many times a second.
 _NOISY = ("http.reverse_proxy.upstreams.srv",)
 _Config = dict[str, Any]
 
@@ -38,17 +38,17 @@ _Config = dict[str, Any]
 class Surroundings:
     """What the gateway of one node is given: ports, files, where names are answered.
 
-    `resolver` knows the names of routes, `ends` those of who serves them. With an `acme` directory
-    certificates of automatic hosts come from there.
+    `routes_at` answers for names of routes, `ends_at` for those of who serves them. With an `acme`
+    directory certificates of automatic hosts come from there.
     """
 
     admin: str
     http_port: int
     https_port: int
-    resolver: str
     storage: str
     access_log: str
-    ends: str = ""
+    routes_at: str = ""
+    ends_at: str = ""
     acme: str = ""
     acme_email: str = ""
 
@@ -98,7 +98,7 @@ def _route(ingress: IngressRoutes, route: HttpRoute, around: Surroundings) -> _C
         match["host"] = [route.host]
     if pattern := path_pattern(route):
         match["path_regexp"] = {"pattern": pattern}
-    name = route_name(ingress, route)
+    name = name_of(ingress, route)
     handlers = [
         _noted(ROUTE, name),
         _noted(END, "{http.reverse_proxy.upstream.hostport}"),
@@ -127,7 +127,7 @@ def _noted(key: str, value: str) -> _Config:
 def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
     transport: _Config = {
         "protocol": "http",
-        "resolver": {"addresses": [around.ends or around.resolver]},
+        "resolver": {"addresses": [around.ends_at]},
         "dial_timeout": CONNECT,
         "keep_alive": {"max_idle_conns_per_host": 256, "idle_timeout": UPSTREAM_IDLE},
     }
@@ -142,7 +142,7 @@ def _proxy(name: str, route: HttpRoute, around: Surroundings) -> _Config:
             "name": f"{name}.",
             "refresh": f"{int(REFRESH_SECONDS * 1000)}ms",
             "grace_period": f"{int(STALE_SECONDS * 1000)}ms",
-            "resolver": {"addresses": [around.resolver]},
+            "resolver": {"addresses": [around.routes_at]},
         },
         "transport": transport,
         "load_balancing": {

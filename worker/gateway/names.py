@@ -1,4 +1,4 @@
-"""What names mean here: services for containers, routes and ends for the HTTP gateway. Pure.
+"""What names mean here: services for containers, and ends of headless ones. Pure.
 
 `web.default.svc.cluster.local` is the service `web` of the namespace `default`, and so are
 `web.default.svc` and `web.default`, unless there is no such service: then they are others' names.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from worker.gateway.end_names import address_of, end_name
 from worker.gateway.live import LiveService
 from worker.gateway.rules import family
-from worker.gateway.upstreams import Upstreams, address_of, end_name, is_own
 
 CLUSTER = "cluster.local"
 _SERVICES = f"svc.{CLUSTER}"
@@ -29,13 +29,13 @@ class Found:
 NOTHING = Found()
 
 
-def look_up(name: str, services: Mapping[str, LiveService], upstreams: Upstreams) -> Found | None:
+def look_up(name: str, services: Mapping[str, LiveService]) -> Found | None:
     """Return what a name (lower case, no dot at its end) has; None when it is not ours to say.
 
     `NOTHING` stands for a name of ours that does not exist.
     """
-    if is_own(name):
-        return _of_gateway(name, upstreams)
+    if (address := address_of(name)) is not None:
+        return Found(addresses=(address,))
     for ending in _ENDINGS:
         if not name.endswith(ending):
             continue
@@ -43,15 +43,6 @@ def look_up(name: str, services: Mapping[str, LiveService], upstreams: Upstreams
         if found is not None:
             return found
     return NOTHING if name == CLUSTER or name.endswith(f".{CLUSTER}") else None
-
-
-def _of_gateway(name: str, upstreams: Upstreams) -> Found:
-    address = address_of(name)
-    if address is not None:
-        # A Caddy that an earlier release has started asks here, until it is told otherwise.
-        return Found(addresses=(address,))
-    targets = upstreams.targets.get(name, ())
-    return Found(servers=tuple((target.port, end_name(target)) for target in targets))
 
 
 def _of_service(words: str, services: Mapping[str, LiveService]) -> Found | None:
@@ -85,7 +76,7 @@ def _servers(service: LiveService, name: str, protocol: str) -> list[tuple[int, 
     ports = [p for p in service.ports if p.name == name and p.protocol == protocol]
     if service.addresses:
         return [(port.port, own) for port in ports]
-    return [(target.port, end_name(target)) for port in ports for target in port.targets]
+    return [(target.port, end_name(target.address)) for port in ports for target in port.targets]
 
 
 def of_family(addresses: tuple[str, ...], version: int) -> list[str]:

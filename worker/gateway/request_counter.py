@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from worker.gateway.access_log import AccessLog, Answered
+from worker.gateway.end_names import end_of
 from worker.gateway.live import LiveService
 from worker.gateway.rotation import View
-from worker.gateway.upstreams import end_of, route_name
+from worker.gateway.upstreams import name_of
 from worker.measured import (
     LATENCY_BOUNDS_MILLIS,
     MeasuredRequests,
@@ -124,7 +125,7 @@ def _millis(value: float) -> int:
 
 def _services_of(ingresses: Iterable[IngressRoutes]) -> dict[str, str]:
     return {
-        route_name(ingress, route): f"{ingress.namespace}/{route.service}"
+        name_of(ingress, route): f"{ingress.namespace}/{route.service}"
         for ingress in ingresses
         for route in ingress.routes
     }

@@ -9,47 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from worker.gateway.end_names import route_name
 from worker.gateway.live import LOOPBACK, LiveService, Target
 from worker.gateway.rotation import View
 from worker.gateway.rules import digest
 from worker.routes import HttpRoute, IngressRoutes
 
-ZONE = "kijabi"
-_ROUTES, _ENDS = "route", "end"
 # Stands for an endpoint that nobody can dial, so that requests wait for another.
 NOBODY = Target(replica="", address="", port=9)
 
 
-def route_name(ingress: IngressRoutes, route: HttpRoute) -> str:
+def name_of(ingress: IngressRoutes, route: HttpRoute) -> str:
     """Return the name of a route, which is the same whether it is held or not."""
-    word = digest(ingress.namespace, ingress.name, route.host, route.match, route.path)
-    return f"r{word}.{_ROUTES}.{ZONE}"
-
-
-def end_name(target: Target) -> str:
-    """Return a name that says an address: Caddy takes no plain ones from an answer."""
-    words = target.address.replace(".", "-").replace(":", "x")
-    return f"a{words}.{_ENDS}.{ZONE}"
-
-
-def is_own(name: str) -> bool:
-    """Tell whether a name (no dot at its end) is one of these."""
-    return name.endswith((f".{_ROUTES}.{ZONE}", f".{_ENDS}.{ZONE}"))
-
-
-def address_of(name: str) -> str | None:
-    """Return the address that a name says; None when it says none."""
-    label, _, rest = name.rstrip(".").partition(".")
-    if rest != f"{_ENDS}.{ZONE}" or not label.startswith("a") or len(label) < 2:
-        return None
-    words = label[1:]
-    return words.replace("x", ":") if "x" in words else words.replace("-", ".")
-
-
-def end_of(dialled: str) -> tuple[str, int]:
-    """Return address and port of an end as Caddy names it: `a10-5-0-2.end.kijabi.:8080`."""
-    host, _, port = dialled.rpartition(":")
-    return address_of(host) or host, int(port) if port.isdecimal() else 0
+    return route_name(digest(ingress.namespace, ingress.name, route.host, route.match, route.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +40,7 @@ class Upstreams:
     def of(cls, view: View) -> Upstreams:
         """Return who serves the routes of a view."""
         pairs = [
-            (route_name(ingress, route), ingress, route)
+            (name_of(ingress, route), ingress, route)
             for ingress in view.ingresses.values()
             for route in ingress.routes
         ]

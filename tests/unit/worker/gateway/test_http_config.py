@@ -20,7 +20,8 @@ AROUND = Surroundings(
     admin="unix//run/caddy.sock",
     http_port=80,
     https_port=443,
-    resolver="tcp/127.0.0.1:5300",
+    routes_at="tcp/127.0.0.1:5300",
+    ends_at="udp/127.0.0.1:5300",
     storage="/certificates",
     access_log="/access.log",
 )

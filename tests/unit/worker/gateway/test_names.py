@@ -15,13 +15,12 @@ import pytest
 
 from worker.gateway import dns as server_module
 from worker.gateway.dns import NameServer
+from worker.gateway.end_names import address_of, end_name, end_of, is_route, route_name
 from worker.gateway.live import LivePort, LiveService, Target
 from worker.gateway.names import NOTHING, Found, look_up
-from worker.gateway.upstreams import Upstreams, address_of, end_name
 
 ENDS = tuple(Target(replica=f"r{n}", address=f"10.5.0.{n}", port=8080) for n in (2, 3))
 FAR = Target(replica="far", address="10.6.0.2", port=20001, is_remote=True)
-ROUTE = "r1.route.kijabi"
 
 
 def a_service(name: str, *addresses: str, targets: tuple[Target, ...] = ENDS) -> LiveService:
@@ -33,7 +32,6 @@ SERVICES = {
     "shop/web": a_service("web", "10.97.0.1", "fd97::1"),
     "shop/db": a_service("db", targets=(*ENDS, FAR)),
 }
-UPSTREAMS = Upstreams(targets={ROUTE: ENDS})
 
 
 @pytest.mark.parametrize(
@@ -52,20 +50,26 @@ UPSTREAMS = Upstreams(targets={ROUTE: ENDS})
         ("web.example", None),
         ("example.org", None),
         ("web", None),
-        (ROUTE, Found(servers=tuple((8080, end_name(end)) for end in ENDS))),
-        (end_name(ENDS[0]), Found(addresses=("10.5.0.2",))),
-        ("r9.route.kijabi", NOTHING),
+        (end_name("10.5.0.2"), Found(addresses=("10.5.0.2",))),
+        ("r9.route.kijabi", None),
     ],
 )
 def test_a_name_means(name: str, found: Found | None):
-    assert look_up(name, SERVICES, UPSTREAMS) == found
+    assert look_up(name, SERVICES) == found
 
 
 @pytest.mark.parametrize("address", ["10.5.0.2", "fd05::2", "::1"])
 def test_the_name_of_an_end_says_its_address(address: str):
-    name = end_name(Target(replica="r", address=address, port=80))
+    name = end_name(address)
 
     assert address_of(f"{name}.") == address
+    assert end_of(f"{name}.:80") == (address, 80)
+
+
+def test_the_name_of_a_route_is_told_from_others():
+    told = [is_route(n) for n in (route_name("1a"), "../x.route.kijabi", ".route.kijabi", "a.b")]
+
+    assert told == [True, False, False, False]
 
 
 @pytest.fixture
@@ -73,7 +77,6 @@ def names() -> Iterator[NameServer]:
     made = NameServer("127.0.0.1")
     made.start()
     made.know_services(SERVICES)
-    made.know_upstreams(UPSTREAMS)
     yield made
     made.close()
 
@@ -91,10 +94,10 @@ def test_each_kind_of_record_is_answered(names: NameServer, *, stream: bool):
         ask(names, "WEB.shop.svc.cluster.local", stream=stream),
         ask(names, "web.shop", "AAAA", stream=stream),
         ask(names, "web.shop", "TXT", stream=stream),
-        ask(names, ROUTE, "SRV", stream=stream),
+        ask(names, "_http._tcp.db.shop", "SRV", stream=stream),
     ]
 
-    ends = [f"0 1 8080 {end_name(end)}." for end in ENDS]
+    ends = sorted(f"0 1 {end.port} {end_name(end.address)}." for end in (*ENDS, FAR))
     assert seen == [["10.97.0.1"], ["fd97::1"], [], ends]
 
 
@@ -116,13 +119,13 @@ def test_a_name_of_ours_that_nobody_has_does_not_exist(names: NameServer):
 
 def test_what_is_too_long_for_a_datagram_is_asked_for_by_a_stream(names: NameServer):
     many = tuple(Target(replica="r", address=f"10.5.{n}.1", port=80) for n in range(100))
-    names.know_upstreams(Upstreams(targets={ROUTE: many}))
-    message = dns.message.make_query(ROUTE, "SRV")
+    names.know_services({"shop/many": a_service("many", targets=many)})
+    message = dns.message.make_query("_http._tcp.many.shop", "SRV")
 
     answer = dns.query.udp(message, "127.0.0.1", timeout=3, port=names.port)
 
     assert answer.flags & dns.flags.TC
-    assert len(ask(names, ROUTE, "SRV", stream=True)) == 100
+    assert len(ask(names, "_http._tcp.many.shop", "SRV", stream=True)) == 100
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from worker.gateway.access_log import AccessLog
+from worker.gateway.end_names import end_name
 from worker.gateway.live import LivePort, LiveService, Target
 from worker.gateway.request_counter import RequestCounter
 from worker.gateway.rotation import View
-from worker.gateway.upstreams import end_name, route_name
+from worker.gateway.upstreams import name_of
 from worker.measured import LATENCY_BOUNDS_MILLIS, MeasuredRequests, MeasuredTarget
 from worker.protocol import ReplicaUid
 from worker.routes import HttpRoute, IngressRoutes
@@ -37,9 +38,9 @@ class Site:
     def answer(
         self, target: Target | None, status: int = 200, seconds: float = 0.002, **more
     ) -> None:
-        end = f"{end_name(target)}.:{target.port}" if target else ""
+        end = f"{end_name(target.address)}.:{target.port}" if target else ""
         known = {"bytes_read": 0, "duration": seconds, "status": status, "end": end}
-        known |= {"route": route_name(EDGE, ROUTE)} | more
+        known |= {"route": name_of(EDGE, ROUTE)} | more
         with self.path.open("a") as file:
             file.write(json.dumps(known, separators=(",", ":")) + "\n")
 

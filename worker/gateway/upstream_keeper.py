@@ -1,34 +1,52 @@
-"""Keep the program that tells the HTTP gateway the addresses of ends (see `end_server`)."""
+"""Keep the program that tells the HTTP gateway who serves (see `upstream_server`), and tell it."""
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from worker.gateway import companion
 from worker.gateway.companion import Companion
-from worker.gateway.live import LOOPBACK
+from worker.gateway.live import LOOPBACK, Target
+from worker.gateway.nftables import CannotRoute
+from worker.gateway.upstream_files import UpstreamFiles
 
-_NAME = "ends"
+_NAME = "upstreams"
 _LOOK_SECONDS = 0.02
 # Asks for the address of the root, which has none: any answer says that somebody listens.
 _KNOCK = bytes.fromhex("0000 0000 0001 0000 0000 0000 00 0001 0001")
 
 
-class Ends:
+class UpstreamKeeper:
     """Knows where that program listens, which stays the same from agent to agent if it can."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._files = UpstreamFiles(folder)
         self.port = _remembered(folder)
         self._companion = self._made()
         self._is_kept = bool(self.port) and self._companion.take_over()
         if not self._is_kept:
             self.port = _free(self.port)
             self._companion = self._made()
+
+    @property
+    def routes_at(self) -> str:
+        """Return where Caddy asks who serves a route.
+
+        By a stream: while nobody listens, or who did was killed, that is known at once.
+        """
+        return f"tcp/{LOOPBACK}:{self.port}"
+
+    @property
+    def ends_at(self) -> str:
+        """Return where Caddy asks for the address of an end."""
+        return f"udp/{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
         """Begin to keep it running, unless it is."""
@@ -39,6 +57,17 @@ class Ends:
         remembered.write_text(str(self.port))
         self._companion.start()
         self._is_kept = True
+
+    def publish(self, targets: Mapping[str, tuple[Target, ...]]) -> bool:
+        """Have it say who serves each route; return whether it said otherwise.
+
+        Raises:
+            CannotRoute: it cannot be told; what it said of a route, or says by now, is in force.
+        """
+        try:
+            return self._files.write(targets)
+        except OSError as error:
+            raise CannotRoute(f"Caddy cannot be told who serves: {error}") from error
 
     def await_answer(self, seconds: float) -> bool:
         """Return whether it answers in time."""
@@ -58,17 +87,19 @@ class Ends:
         self._companion.leave()
 
     def _made(self) -> Companion:
-        argv = (sys.executable, "-m", "worker.gateway.end_server", str(self.port))
+        words = (str(self.port), str(self._files.folder))
+        argv = (sys.executable, "-m", "worker.gateway.upstream_server", *words)
         return Companion(_NAME, argv, self._folder, lambda: b"")
 
 
 def end(folder: Path) -> None:
     """End the one that was left running in a folder."""
     companion.end(folder, _NAME, 1.0)
+    shutil.rmtree(UpstreamFiles(folder).folder, ignore_errors=True)
 
 
 def _file(folder: Path) -> Path:
-    return folder / "ends-port"
+    return folder / "upstreams-port"
 
 
 def _remembered(folder: Path) -> int:
@@ -79,9 +110,16 @@ def _remembered(folder: Path) -> int:
 
 
 def _free(wanted: int) -> int:
-    """Return this port if it can be had, else another."""
+    """Return this port if it can be had, else another; for datagrams and streams."""
     for port in (wanted, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
-            probe.bind((LOOPBACK, port))
-            return int(probe.getsockname()[1])
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as streams,
+            suppress(OSError),
+        ):
+            streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            datagrams.bind((LOOPBACK, port))
+            found = int(datagrams.getsockname()[1])
+            streams.bind((LOOPBACK, found))
+            return found
     return wanted
