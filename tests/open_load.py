@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -239,6 +239,9 @@ def running(ways: Sequence[Way], rate: float) -> Iterator[Load]:
             text=True,
         )
         load = Load(process, told)
+        # It stands for clients on other machines, which do not wait for this one's processors.
+        with suppress(PermissionError):
+            os.sched_setscheduler(process.pid, os.SCHED_RR, os.sched_param(1))
         try:
             assert process.stdin is not None
             process.stdin.write(json.dumps([[asdict(way) for way in ways], rate]) + "\n")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from worker.processes import ProcessId
+from worker.processes import ProcessId, favour
 
 logger = logging.getLogger(__name__)
 
@@ -28,17 +29,26 @@ LOG_BYTES = 2_000_000
 class Companion:
     """Keeps one program running; `feed` returns what it is to read at its start.
 
-    Its log and its record lie in `folder`.
+    Its log and its record lie in `folder`. Of `settings`, variables of its environment, those count
+    that our own environment does not have. Below 0, `nice` has it run sooner than others.
     """
 
     def __init__(
-        self, name: str, argv: Sequence[str], folder: Path, feed: Callable[[], bytes]
+        self,
+        name: str,
+        argv: Sequence[str],
+        folder: Path,
+        feed: Callable[[], bytes],
+        settings: Mapping[str, str] | None = None,
+        nice: int = 0,
     ) -> None:
         self._name = name
         self._argv = tuple(argv)
         self._log = folder / f"{name}.log"
         self._record = _record(folder, name)
         self._feed = feed
+        self._settings = dict(settings or {})
+        self._nice = nice
         self._left = threading.Event()
         self._process: ProcessId | None = None
 
@@ -100,9 +110,12 @@ class Companion:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                env={**self._settings, **os.environ},
                 # What ends the worker's group of processes is not meant for it.
                 start_new_session=True,
             )
+        if self._nice:
+            favour(process.pid, self._nice)
         found = ProcessId.of(process.pid)
         if found is not None:
             _write(self._record, found, self._identity())
@@ -122,7 +135,8 @@ class Companion:
             changed_at = Path(self._argv[0]).stat().st_mtime_ns
         except OSError:
             changed_at = 0
-        return json.dumps([*self._argv, changed_at])
+        settings = [f"{name}={value}" for name, value in sorted(self._settings.items())]
+        return json.dumps([*settings, *self._argv, changed_at])
 
 
 def end(folder: Path, name: str, grace_seconds: float) -> None:

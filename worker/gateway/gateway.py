@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from worker.gateway.drains import Drains
 from worker.gateway.live import Place
 from worker.gateway.newcomers import Newcomers
 from worker.gateway.nftables import CannotRoute
@@ -24,8 +25,6 @@ from worker.routes import RoutingTable
 
 logger = logging.getLogger(__name__)
 
-# While replicas drain their connections are counted so often, which costs a few milliseconds.
-DRAIN_SECONDS = 0.1
 CHECK_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
@@ -86,6 +85,7 @@ class Gateway:
         self._routes = store.load()
         self._rotation = Rotation()
         self._newcomers = Newcomers()
+        self._drains = Drains()
         self._spoken_of: set[str] = set()
         self._view = View()
         self._failures: dict[str, str] = {}
@@ -163,9 +163,7 @@ class Gateway:
     def _note(self, routes: Routes) -> None:
         """Publish the status; a generation that a way could not carry out is not confirmed."""
         generation = self._status.generation if self._failures else routes.generation
-        busy: frozenset[str] = frozenset()
-        if any(self._view.draining()):
-            busy = busy.union(*(way.busy(self._view) for way in self._ways))
+        busy = self._drains.busy(self._view, [way.busy for way in self._ways])
         notes = [*self._notes, *self._failures.values()]
         for way in self._ways:
             notes += way.notes()
@@ -196,7 +194,8 @@ class Gateway:
     def _pause(self) -> float:
         if self._failures:
             return RETRY_SECONDS
-        return DRAIN_SECONDS if any(self._view.draining()) else CHECK_SECONDS
+        wait = self._drains.wait
+        return CHECK_SECONDS if wait is None else wait
 
     def _step(self) -> None:
         is_due = time.monotonic() - self._checked_at >= CHECK_SECONDS

@@ -18,6 +18,8 @@ from worker.gateway.upstream_files import UpstreamFiles
 
 _NAME = "upstreams"
 _LOOK_SECONDS = 0.02
+# All requests wait for its answers, which take it a ten thousandth of a second each.
+_NICE = -10
 # Asks for the address of the root, which has none: any answer says that somebody listens.
 _KNOCK = bytes.fromhex("0000 0000 0001 0000 0000 0000 00 0001 0001")
 
@@ -89,7 +91,7 @@ class UpstreamKeeper:
     def _made(self) -> Companion:
         words = (str(self.port), str(self._files.folder))
         argv = (sys.executable, "-m", "worker.gateway.upstream_server", *words)
-        return Companion(_NAME, argv, self._folder, lambda: b"")
+        return Companion(_NAME, argv, self._folder, lambda: b"", nice=_NICE)
 
 
 def end(folder: Path) -> None:

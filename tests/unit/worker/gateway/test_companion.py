@@ -103,6 +103,20 @@ def test_what_another_program_has_the_pid_of_is_not_taken_over(
     assert not make().take_over()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may have anything run sooner")
+def test_it_runs_sooner_than_others_and_with_what_it_is_to_be_told(tmp_path: Path):
+    told = {"KIJABI_TOLD": "before", "HOME": "elsewhere"}
+    argv = ("sh", "-c", 'echo "$KIJABI_TOLD $HOME"; exec sleep 300')
+    made = Companion("quick", argv, tmp_path, bytes, told, nice=-3)
+    made.start()
+    wait_for(lambda: made.pid is not None and (tmp_path / "quick.log").read_text())
+
+    assert os.getpriority(os.PRIO_PROCESS, made.pid or 0) == -3
+    assert (tmp_path / "quick.log").read_text() == f"before {os.environ['HOME']}\n"
+    made.leave()
+    companion.end(tmp_path, "quick", 1)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '["a", "b", "c"]'])
 def test_a_damaged_record_is_none(make: Callable[..., Companion], tmp_path: Path, text: str):
     (tmp_path / "copy.pid").write_text(text)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sandboxes import wait_for
 from worker.gateway.gateway import Gateway
 from worker.gateway.live import LocalReplica, Place
 from worker.gateway.nftables import CannotRoute
@@ -145,7 +146,7 @@ def test_a_draining_replica_is_busy_until_its_connections_have_ended(site: Site)
     during = site.gateway.status.busy
 
     site.way.occupied = frozenset()
-    site.gateway.run_once()
+    wait_for(lambda: site.gateway.run_once() or not site.gateway.status.busy)
 
     assert (during, site.gateway.status.busy, site.told) == (("r",), (), 2)
 
