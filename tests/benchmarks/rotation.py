@@ -218,7 +218,7 @@ def probes(rounds: int, names: dict[str, int], seen: Seen) -> None:
         at = seen.probe(name, ready=True, since=before)
         passed.append((at, seen.leads(port, there=True, since=at)))
         time.sleep(0.1)
-    show("probe passes → in rotation on its node", [ended - began for began, ended in passed])
+    show("probe fails → out of rotation on its node", unready)
     show("probe passes → in rotation on its node", [ended - began for began, ended in passed])
     # Only now, as what the broker says is read by another thread.
     heard = {"its report is": seen.reports, "routes for other nodes are": seen.routes}
