@@ -30,6 +30,7 @@ from orchestrator.operations import (
     discovery,
     events,
     jobs,
+    many_rows,
     namespaces,
     rebalancing,
 )
@@ -283,7 +284,7 @@ class Execution:
             if job is not None:
                 job.event = event
         Replica.objects.bulk_create(self._created)
-        Replica.objects.bulk_update(self._changed, CHANGED_FIELDS, batch_size=100)
+        many_rows.update(self._changed, CHANGED_FIELDS)
         Job.objects.bulk_create(self.jobs)
 
 

@@ -1,6 +1,7 @@
-"""Insert thousands of small rows at once: the SQL is made once, and each row is a tuple of values.
+"""Save rows by one statement, whose SQL is made once: each row is a tuple of values.
 
-Django makes an object, and a piece of SQL, of each row, which takes longer than the database does.
+Django makes a piece of SQL of each row, and in `bulk_update` of each of its fields, which takes
+longer than the database does: thousands of rows a tenth of the time, and one row as well.
 """
 
 from __future__ import annotations
@@ -34,6 +35,24 @@ def insert(
         sql += f" ON CONFLICT ({target}) DO UPDATE SET {', '.join(changes)}"
     with connection.cursor() as cursor:
         cursor.executemany(sql, rows)
+
+
+def update(rows: Sequence[models.Model], fields: Sequence[str]) -> None:
+    """Save these fields of rows of one model that are there; their values are plain ones."""
+    if not rows:
+        return
+    meta = rows[0]._meta  # noqa: SLF001, Django's
+    found = [meta.get_field(name) for name in fields]
+    columns = [field for field in found if isinstance(field, models.Field)]
+    changes = ", ".join(f"{_quoted(str(field.column))} = %s" for field in columns)
+    key = _quoted(str(meta.pk.column))
+    sql = f"UPDATE {_quoted(meta.db_table)} SET {changes} WHERE {key} = %s"  # noqa: S608, names of our own
+    values = [
+        [*(f.get_db_prep_save(getattr(row, f.attname), connection) for f in columns), row.pk]
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, values)
 
 
 def _quoted(name: str) -> str:

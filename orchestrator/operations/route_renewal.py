@@ -28,7 +28,6 @@ from orchestrator.operations.route_building import (
 from orchestrator.queries import endpoints, route_sources, sleepers
 from orchestrator.queries.route_sources import Key
 
-FEW = 3
 _ENTRY_FIELDS = ("source", "generation", "removed", "removed_at", "payload")
 
 
@@ -139,7 +138,7 @@ class Renewal:
         made = [entry for entry in entries if entry.pk is None]
         changed = [entry for entry in entries if entry.pk is not None and entry in self._touched]
         RouteEntry.objects.bulk_create(made)
-        _update(changed, _ENTRY_FIELDS)
+        many_rows.update(changed, _ENTRY_FIELDS)
 
     def _stand(self, moved: Mapping[int, tuple[Json, Json]]) -> None:
         """Note where each replica stands now behind entries, by their ids: as was told, and is."""
@@ -154,15 +153,6 @@ class Renewal:
             ]
         fields = ("entry", "replica_uid", "standing", "generation")
         many_rows.insert(Endpoint, fields, rows, unique=fields[:2])
-
-
-def _update(rows: Sequence[RouteEntry], fields: Sequence[str]) -> None:
-    """Save these fields of rows; a few cost less one by one, as most changes are of one."""
-    if len(rows) <= FEW:
-        for row in rows:
-            row.save(update_fields=fields)
-    else:
-        RouteEntry.objects.bulk_update(rows, fields, batch_size=200)
 
 
 def _entries(

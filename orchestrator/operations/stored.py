@@ -17,7 +17,7 @@ from orchestrator.manifests import deployment as manifests
 from orchestrator.manifests.kinds import KINDS
 from orchestrator.manifests.manifest import Manifest, from_object
 from orchestrator.models import Event, Namespace, Stored
-from orchestrator.operations import announce, events, namespaces, routing
+from orchestrator.operations import announce, events, many_rows, namespaces, routing
 from orchestrator.operations.assignments import new_uid
 from orchestrator.operations.deployments import GenerationConflict, NamespaceNotFound, Saved
 from orchestrator.operations.events import Act, Change
@@ -25,7 +25,6 @@ from orchestrator.operations.events import Act, Change
 Json = dict[str, Any]
 Names = tuple[str, str]
 Row = TypeVar("Row", bound=Stored)
-_FEW = 3
 _REASONS = {"is created": "Created", "is deleted": "Deleted"}
 _FOR_LIFE = frozenset({"id", "uid", "namespace", "name", "created_at"})
 
@@ -263,12 +262,8 @@ class Store(Generic[Row]):
         rows = self.model._default_manager  # noqa: SLF001, Django's
         changed = [row for row, _ in pairs if row.pk is not None]
         rows.bulk_create(row for row, _ in pairs if row.pk is None)
-        if len(changed) <= _FEW:
-            for row in changed:
-                row.save()
-        else:
-            names = {field.name for field in self.model._meta.concrete_fields}  # noqa: SLF001, too
-            rows.bulk_update(changed, sorted(names - _FOR_LIFE), batch_size=200)
+        names = {field.name for field in self.model._meta.concrete_fields}  # noqa: SLF001, too
+        many_rows.update(changed, sorted(names - _FOR_LIFE))
         self.follow_all(pairs)
 
     def _record(self, told: Sequence[tuple[Row, str]], change: Change, verb: str) -> None:

@@ -128,9 +128,7 @@ def test_a_route_that_nobody_had_asked_for_is_served_while_no_agent_runs(
     assert caddy_site.get() == (200, "one")
 
 
-def test_routes_follow_the_next_agent_at_once(
-    caddy_site: CaddySite, servers: list[Backend]
-):
+def test_routes_follow_the_next_agent_at_once(caddy_site: CaddySite, servers: list[Backend]):
     caddy_site.route(a_route())
     caddy_site.serve(servers[0])
     caddy_site.get()

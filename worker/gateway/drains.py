@@ -30,9 +30,7 @@ class Drains:
         """Return in how many seconds the next look is due; None while nobody drains."""
         return max(0.0, self._next - self._clock()) if self._replicas else None
 
-    def busy(
-        self, view: View, looks: Iterable[Callable[[View], frozenset[str]]]
-    ) -> frozenset[str]:
+    def busy(self, view: View, looks: Iterable[Callable[[View], frozenset[str]]]) -> frozenset[str]:
         """Return the draining replicas that are busy by any of the looks, or by those before."""
         replicas = frozenset(target.replica for target in view.draining())
         has_changed = replicas != self._replicas

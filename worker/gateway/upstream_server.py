@@ -1,7 +1,7 @@
-"""`python -m worker.gateway.upstream_server PORT FOLDER`: say who serves a route, and where that is.
+"""`python -m worker.gateway.upstream_server PORT FOLDER`: say who serves a route, and where.
 
-The HTTP gateway asks who serves a route many times a second, and with each connection that it opens
-what address is in the name of an end. Its requests wait for the answers, so they come from a
+The HTTP gateway asks who serves a route many times a second, and with each connection it opens what
+address is in the name of an end. Its requests wait for the answers, so they come from a
 program that does nothing else and goes on while no agent runs. It knows nothing by itself: routes
 are in files (see `upstream_files`), and the name of an end says its address.
 """

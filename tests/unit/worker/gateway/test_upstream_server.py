@@ -229,7 +229,7 @@ def test_another_port_is_taken_where_somebody_else_has_ours(tmp_path: Path, kind
 def test_what_cannot_be_written_is_told(tmp_path: Path):
     (tmp_path / "upstreams").write_text("in the way")
 
-    with pytest.raises(CannotRoute, match="Caddy cannot be told who serves: .*upstreams"):
+    with pytest.raises(CannotRoute, match=r"Caddy cannot be told who serves: .*upstreams"):
         UpstreamKeeper(tmp_path).publish({ROUTE: ENDS})
 
 
