@@ -120,8 +120,9 @@ class Caddy:
         """Do nothing: all of it is urgent."""
 
     def check(self) -> bool:
-        """Tell whether it is there; if it is not, it is being started again already."""
-        return not self._is_running or self._companion.pid is not None
+        """Tell whether it is there, with who serves; if not, it is being started again already."""
+        is_there = not self._is_running or self._companion.pid is not None
+        return self._keeper.check() and is_there
 
     def busy(self, view: View) -> frozenset[str]:
         """Return the draining replicas that have requests."""

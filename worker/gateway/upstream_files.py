@@ -47,6 +47,16 @@ class UpstreamFiles:
         self._written = dict(targets)
         return has_changed
 
+    def are_there(self) -> bool:
+        """Tell whether the files are as many as were written; if not, all are looked at next time.
+
+        Somebody may have deleted the state folder.
+        """
+        if self._written is None or len(self._found()) == len(self._written):
+            return True
+        self._written = None
+        return False
+
     def _replace(self, name: str, text: str) -> bool:
         path = self.folder / name
         if _text_of(path) == text:

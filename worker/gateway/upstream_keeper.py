@@ -71,6 +71,10 @@ class UpstreamKeeper:
         except OSError as error:
             raise CannotRoute(f"Caddy cannot be told who serves: {error}") from error
 
+    def check(self) -> bool:
+        """Tell whether it can still say what it was told; if not, publishing tells it again."""
+        return self._files.are_there()
+
     def await_answer(self, seconds: float) -> bool:
         """Return whether it answers in time."""
         deadline = time.monotonic() + seconds

@@ -35,8 +35,6 @@ _INTERNET, _LIFE_SECONDS = 1, 2
 _ADDRESSES, _SERVERS = {1: 4, 28: 6}, 33
 _BYTES, _BACKLOG, _BACKLOG_BYTES = 1232, 4096, 1 << 20
 _LONGEST = _LENGTH.size + 0xFFFF
-# Whoever takes its answer no faster gets none.
-_SEND_SECONDS = 1.0
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 
@@ -121,7 +119,7 @@ class Server:
 
     def _stream(self, streams: socket.socket) -> None:
         connection, _ = streams.accept()
-        connection.settimeout(_SEND_SECONDS)
+        connection.settimeout(0)
         self._heard[connection] = b""
         self._selector.register(connection, selectors.EVENT_READ, self._question)
 
@@ -133,7 +131,7 @@ class Server:
             if chunk and self._answered(connection):
                 return
         except OSError:
-            # It has reset the connection, or takes nothing.
+            # It has reset the connection, or asks without taking answers: nobody is waited for.
             chunk = b""
         self._leave(connection)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import dns.query
 import dns.rcode
 import pytest
 
+from tests import ended_connections
 from worker.gateway import dns as server_module
 from worker.gateway.dns import NameServer
 from worker.gateway.end_names import address_of, end_name, end_of, is_route, route_name
@@ -141,21 +141,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NameS
     made.close()
 
 
-def waiting_to_be_forgotten(port: int) -> int:
-    """Return how many ended connections to a port the kernel still keeps (TIME_WAIT)."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ends = f":{port:04X}"
-    return sum(row[3] == "06" and (row[1] + row[2]).count(ends) > 0 for row in rows)
-
-
 def test_many_questions_by_streams_use_up_no_ports(names: NameServer):
     for _ in range(50):
         assert ask(names, "web.shop", stream=True) == ["10.97.0.1"]
 
-    deadline = time.monotonic() + 5
-    while left := waiting_to_be_forgotten(names.port):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.02)
+    ended_connections.await_none_at(names.port)
 
 
 @pytest.mark.parametrize("stream", [False, True])

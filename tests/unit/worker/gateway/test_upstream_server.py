@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import time
@@ -15,6 +16,7 @@ import dns.query
 import dns.rcode
 import pytest
 
+from tests import ended_connections
 from tests.sandboxes import wait_for
 from worker.gateway import upstream_keeper
 from worker.gateway.end_names import end_name
@@ -29,7 +31,7 @@ FOUR, SIX = end_name("10.5.0.2"), end_name("fd05::2")
 ROUTE, EMPTY = "r1f.route.kijabi", "r2f.route.kijabi"
 ENDS = tuple(Target(replica=f"r{n}", address=f"10.5.0.{n}", port=8080) for n in (2, 3))
 SERVERS = [f"0 1 8080 {end_name(end.address)}." for end in ENDS]
-MANY = tuple(Target(replica="r", address=f"10.5.{n}.1", port=80) for n in range(200))
+MANY = tuple(Target(replica="r", address=f"10.5.{n >> 8}.{n & 255}", port=80) for n in range(1500))
 
 
 @pytest.fixture
@@ -162,18 +164,11 @@ def test_a_question_may_come_in_parts_and_several_by_one_connection(kept: Upstre
     assert answer_bytes == expected
 
 
-def waiting_to_be_forgotten(port: int) -> int:
-    """Return how many ended connections to a port the kernel still keeps (TIME_WAIT)."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    ends = f":{port:04X}"
-    return sum(row[3] == "06" and (row[1] + row[2]).count(ends) > 0 for row in rows)
-
-
 def test_many_questions_by_streams_use_up_no_ports(kept: UpstreamKeeper):
     for _ in range(50):
         assert asked(kept, FOUR, "A", stream=True) == ["10.5.0.2"]
 
-    wait_for(lambda: waiting_to_be_forgotten(kept.port) == 0)
+    ended_connections.await_none_at(kept.port)
 
 
 def test_nonsense_by_streams_and_datagrams_harms_nobody(kept: UpstreamKeeper, tmp_path: Path):
@@ -190,6 +185,36 @@ def test_nonsense_by_streams_and_datagrams_harms_nobody(kept: UpstreamKeeper, tm
 
     assert asked(kept, FOUR, "A") == ["10.5.0.2"]
     assert pid_in(tmp_path) == pid
+
+
+def sent(asker: socket.socket, text: bytes) -> bool:
+    """Send something; return False when the other side has ended the connection."""
+    try:
+        asker.sendall(text)
+    except ConnectionError:
+        return False
+    return True
+
+
+def test_who_asks_and_takes_no_answer_holds_nobody_up(kept: UpstreamKeeper):
+    kept.publish({ROUTE: MANY})
+    question = dns.message.make_query(ROUTE, "SRV").to_wire()
+    text = len(question).to_bytes(2, "big") + question
+    with socket.create_connection(("127.0.0.1", kept.port), timeout=10) as asker:
+        wait_for(lambda: not sent(asker, text))
+
+        assert asked(kept, FOUR, "A") == ["10.5.0.2"]
+
+
+def test_what_was_deleted_is_told_again(kept: UpstreamKeeper, tmp_path: Path):
+    before = kept.check()
+    shutil.rmtree(tmp_path / "upstreams")
+    is_there = kept.check()
+
+    kept.publish({ROUTE: ENDS})
+
+    assert (before, is_there, kept.check()) == (True, False, True)
+    assert asked(kept, ROUTE, "SRV") == SERVERS
 
 
 def test_the_next_agent_has_the_same_program_at_the_same_port(kept: UpstreamKeeper, tmp_path: Path):
