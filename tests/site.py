@@ -203,7 +203,9 @@ class Site:
         """Move everything off a node, then open it again."""
         self.stack.run("drain", node.name, "--no-wait")
         path = f"nodes/{node.name}/drain/"
-        self.stack.wait_for(lambda: self.stack.api(path)["drained_at"], PATIENCE_SECONDS)
+        self.stack.wait_for(
+            lambda: self.stack.api(path)["drained_at"], PATIENCE_SECONDS, every=0.25
+        )
         self.stack.run("uncordon", node.name)
         self.settle()
 
@@ -246,7 +248,8 @@ class Site:
     def settle(self, count: int | None = None, *, gone: str = "") -> None:
         """Wait until so many replicas are there, all of one version, all serving, and no others."""
         wanted = self.count if count is None else count
-        self.stack.wait_for(lambda: self._is_settled(wanted, gone), PATIENCE_SECONDS)
+        # Each look is three requests of the control plane, which runs beside what is measured.
+        self.stack.wait_for(lambda: self._is_settled(wanted, gone), PATIENCE_SECONDS, every=0.25)
 
     def _is_settled(self, count: int, gone: str) -> bool:
         rows = self.stack.replicas()

@@ -116,7 +116,7 @@ class Stack:
     def ready(self) -> list[dict[str, Any]]:
         return [row for row in self.replicas() if row["ready"]]
 
-    def wait_for(self, look: Callable[[], Any], seconds: float = 60) -> Any:
+    def wait_for(self, look: Callable[[], Any], seconds: float = 60, *, every: float = 0.05) -> Any:
         deadline = time.monotonic() + seconds
         latest: Exception | None = None
         while time.monotonic() < deadline:
@@ -125,7 +125,7 @@ class Stack:
                     return found
             except OSError as error:
                 latest = error
-            time.sleep(0.05)
+            time.sleep(every)
         raise AssertionError(f"it did not happen in {seconds} s ({latest})\n{self._situation()}")
 
     def _situation(self) -> str:
