@@ -8,8 +8,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from orchestrator.models import Event, Namespace, Service
+from orchestrator.models import Event, Namespace, Replica, Service
 from orchestrator.operations import many_rows
+from tests.seeding import Size, seed
 
 pytestmark = pytest.mark.django_db
 THEN = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -39,14 +40,20 @@ def test_what_was_named_is_saved_and_nothing_else():
 
 
 def test_times_and_rows_that_are_pointed_at_are_saved_too():
-    event = Event.objects.create(at=THEN, reason="Tried", message="")
-    event.at = THEN.replace(year=2027)
-    event.reason = "Tried'"
+    seed(THEN, Size(deployments=2, nodes=2, events=4, jobs=2))
+    event = Event.objects.create(at=THEN, reason="Tried'", message="")
+    row = Replica.objects.earliest("pk")
+    row.cause, row.ready, row.ready_at, row.resources = event, True, THEN, {"cpu": None}
 
-    many_rows.update([event], ("at", "reason"))
+    many_rows.update([row], ("cause", "ready", "ready_at", "resources"))
+    saved = Replica.objects.get(pk=row.pk)
+    row.cause = row.ready_at = None
+    many_rows.update([row], ("cause", "ready_at"))
+    emptied = Replica.objects.get(pk=row.pk)
 
-    event.refresh_from_db()
-    assert (event.at, event.reason) == (THEN.replace(year=2027), "Tried'")
+    assert (saved.cause, saved.ready, saved.ready_at) == (event, True, THEN)
+    assert saved.resources == {"cpu": None}
+    assert (emptied.cause, emptied.ready_at, emptied.ready) == (None, None, True)
 
 
 def test_many_rows_are_one_statement_and_none_is_none():

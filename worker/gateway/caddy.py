@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.gateway import companion, upstream_keeper
-from worker.gateway.companion import Companion
+from worker.gateway.companion import Companion, Manner
 from worker.gateway.end_names import end_of
 from worker.gateway.holding import Holding
 from worker.gateway.http_config import REFRESH_SECONDS, Surroundings, render
@@ -41,9 +41,8 @@ END_SECONDS = 5.0
 LOOK_SECONDS = 0.02
 # Its memory is looked through a fourth as often as usual, which pays for asking who serves
 # (`bench traffic`): some 20 MB more under load.
-SETTINGS = {"GOGC": "400"}
-# Before what starts containers and plans; under a flood three times the weight of each of these.
-NICE = -5
+# It runs before what starts containers and plans, with three times the weight of each of these.
+MANNER = Manner(settings={"GOGC": "400"}, nice=-5)
 
 
 def find() -> str | None:
@@ -68,9 +67,7 @@ class Caddy:
 
     def __init__(self, program: str, around: Surroundings, folder: Path) -> None:
         self._keeper = UpstreamKeeper(folder)
-        self._around = replace(
-            around, routes_at=self._keeper.routes_at, ends_at=self._keeper.ends_at
-        )
+        self._around = around
         self._socket = Path(around.admin.removeprefix("unix/").partition("|")[0])
         self._upstreams = Upstreams()
         self._holding = Holding(self._ends_of)
@@ -78,11 +75,9 @@ class Caddy:
         self._in_force: dict[str, Any] = {}
         # Caddy reads its first configuration from its input: keys never lie in a file.
         argv = (program, "run", "--config", "-")
-        self._companion = Companion(self.name, argv, folder, self._feed, SETTINGS, NICE)
+        self._companion = Companion(self.name, argv, folder, self._feed, MANNER)
         self._is_running = self._companion.take_over()
         self._is_strange = self._is_running
-        if self._is_running:
-            self._keeper.start()
 
     @property
     def pid(self) -> int | None:
@@ -104,7 +99,10 @@ class Caddy:
         has_changed = self._keeper.publish(upstreams.through(doors).targets)
         if not self._is_running and not view.ingresses:
             return
-        config = render(view.ingresses, self._around)
+        self._keeper.start()
+        keeper = self._keeper
+        around = replace(self._around, routes_at=keeper.routes_at, ends_at=keeper.ends_at)
+        config = render(view.ingresses, around)
         if self._is_strange:
             self._wanted = config
             self._in_force, self._is_strange = self._told(), False
@@ -173,7 +171,6 @@ class Caddy:
         self._wanted = config
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._socket.unlink(missing_ok=True)
-        self._keeper.start()
         if not self._keeper.await_answer(BIRTH_SECONDS):
             raise CannotRoute(f"nobody tells Caddy where replicas are; {self._latest_words()}")
         self._companion.start()

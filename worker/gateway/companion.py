@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker.processes import ProcessId, favour
@@ -24,13 +25,27 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.05, 2.0
 STEADY_SECONDS = 5.0
 LOOK_SECONDS = 3600.0
 LOG_BYTES = 2_000_000
+# For what one still does that another program takes the place of; nobody else is served by then.
+REPLACED_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a program runs.
+
+    Of `settings`, variables of its environment, those count that our own environment does not have.
+    Below 0, `nice` has it run sooner than others. `made_of` are its files besides the first word.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    nice: int = 0
+    made_of: tuple[Path, ...] = ()
 
 
 class Companion:
     """Keeps one program running; `feed` returns what it is to read at its start.
 
-    Its log and its record lie in `folder`. Of `settings`, variables of its environment, those count
-    that our own environment does not have. Below 0, `nice` has it run sooner than others.
+    Its log and its record lie in `folder`.
     """
 
     def __init__(
@@ -39,16 +54,14 @@ class Companion:
         argv: Sequence[str],
         folder: Path,
         feed: Callable[[], bytes],
-        settings: Mapping[str, str] | None = None,
-        nice: int = 0,
+        manner: Manner | None = None,
     ) -> None:
         self._name = name
         self._argv = tuple(argv)
         self._log = folder / f"{name}.log"
         self._record = _record(folder, name)
         self._feed = feed
-        self._settings = dict(settings or {})
-        self._nice = nice
+        self._manner = manner or Manner()
         self._left = threading.Event()
         self._process: ProcessId | None = None
 
@@ -67,7 +80,7 @@ class Companion:
         if found is None or not found.is_alive():
             return False
         if started != self._identity():
-            _end(found, 0)
+            _end(found, REPLACED_SECONDS)
             return False
         self._process = found
         self._keep(found)
@@ -110,12 +123,12 @@ class Companion:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**self._settings, **os.environ},
+                env={**self._manner.settings, **os.environ},
                 # What ends the worker's group of processes is not meant for it.
                 start_new_session=True,
             )
-        if self._nice:
-            favour(process.pid, self._nice)
+        if self._manner.nice:
+            favour(process.pid, self._manner.nice)
         found = ProcessId.of(process.pid)
         if found is not None:
             _write(self._record, found, self._identity())
@@ -131,12 +144,9 @@ class Companion:
         return str(process.wait())
 
     def _identity(self) -> str:
-        try:
-            changed_at = Path(self._argv[0]).stat().st_mtime_ns
-        except OSError:
-            changed_at = 0
-        settings = [f"{name}={value}" for name, value in sorted(self._settings.items())]
-        return json.dumps([*settings, *self._argv, changed_at])
+        settings = [f"{name}={value}" for name, value in sorted(self._manner.settings.items())]
+        files = (Path(self._argv[0]), *self._manner.made_of)
+        return json.dumps([*settings, *self._argv, *map(_changed_at, files)])
 
 
 def end(folder: Path, name: str, grace_seconds: float) -> None:
@@ -160,6 +170,13 @@ def _outlive(process: ProcessId) -> str:
     while not process.wait(LOOK_SECONDS):
         pass
     return "an unknown status"
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _record(folder: Path, name: str) -> Path:

@@ -30,13 +30,18 @@ class Drains:
         """Return in how many seconds the next look is due; None while nobody drains."""
         return max(0.0, self._next - self._clock()) if self._replicas else None
 
-    def busy(self, view: View, looks: Iterable[Callable[[View], frozenset[str]]]) -> frozenset[str]:
-        """Return the draining replicas that are busy by any of the looks, or by those before."""
+    def busy(
+        self, view: View, looks: Iterable[Callable[[View], frozenset[str]]], *, afresh: bool
+    ) -> frozenset[str]:
+        """Return the draining replicas that are busy by any of the looks, or by those before.
+
+        What was seen before a view was in force says nothing of it: then look `afresh`.
+        """
         replicas = frozenset(target.replica for target in view.draining())
         has_changed = replicas != self._replicas
         if has_changed:
             self._replicas, self._pause = replicas, FIRST_SECONDS
-        if replicas and (has_changed or self._clock() >= self._next):
+        if replicas and (afresh or has_changed or self._clock() >= self._next):
             self._busy = frozenset[str]().union(*(look(view) for look in looks))
             self._next = self._clock() + self._pause
             self._pause = min(2 * self._pause, MOST_SECONDS)

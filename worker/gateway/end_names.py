@@ -7,6 +7,8 @@ from __future__ import annotations
 
 ZONE = "kijabi"
 _ROUTES, _ENDS = "route", "end"
+# RFC 1035, 2.3.4.
+LONGEST_LABEL = 63
 
 
 def route_name(word: str) -> str:
@@ -17,7 +19,8 @@ def route_name(word: str) -> str:
 def is_route(name: str) -> bool:
     """Tell whether a name (lower case, no dot at its end) can be that of a route."""
     label, _, rest = name.partition(".")
-    return rest == f"{_ROUTES}.{ZONE}" and label.isascii() and label.isalnum()
+    is_word = label.isascii() and label.isalnum() and len(label) <= LONGEST_LABEL
+    return is_word and rest == f"{_ROUTES}.{ZONE}"
 
 
 def end_name(address: str) -> str:

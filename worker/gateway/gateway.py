@@ -163,7 +163,9 @@ class Gateway:
     def _note(self, routes: Routes) -> None:
         """Publish the status; a generation that a way could not carry out is not confirmed."""
         generation = self._status.generation if self._failures else routes.generation
-        busy = self._drains.busy(self._view, [way.busy for way in self._ways])
+        is_new = bool(self._failures) or generation != self._status.generation
+        looks = [way.busy for way in self._ways]
+        busy = self._drains.busy(self._view, looks, afresh=is_new)
         notes = [*self._notes, *self._failures.values()]
         for way in self._ways:
             notes += way.notes()

@@ -30,20 +30,25 @@ class UpstreamFiles:
         """Have the files say who serves each route; return whether they said otherwise.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: one or more cannot be written; the others are.
         """
         before = self._written
         if targets == before:
             return False
         # Until all is written nobody knows what is there.
         self._written = None
-        has_changed = False
-        for name, ends in targets.items():
-            if before is None or before.get(name) != ends:
-                has_changed |= self._replace(name, _text(ends))
+        has_changed, problem = False, None
         for name in (self._found() if before is None else before.keys()) - targets.keys():
             (self.folder / name).unlink(missing_ok=True)
             has_changed = True
+        for name, ends in targets.items():
+            if before is None or before.get(name) != ends:
+                try:
+                    has_changed |= self._replace(name, _text(ends))
+                except OSError as error:
+                    problem = error
+        if problem is not None:
+            raise problem
         self._written = dict(targets)
         return has_changed
 

@@ -10,16 +10,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from worker.gateway import companion
-from worker.gateway.companion import Companion
+from worker.gateway import companion, end_names, upstream_files, upstream_server
+from worker.gateway.companion import Companion, Manner
 from worker.gateway.live import LOOPBACK, Target
 from worker.gateway.nftables import CannotRoute
 from worker.gateway.upstream_files import UpstreamFiles
 
-_NAME = "upstreams"
+_NAME, _BEFORE = "upstreams", "ends"
+# A change of one of its files makes it another program; all requests wait for its answers, which
+# take it a ten thousandth of a second each.
+_MADE_OF = (upstream_server, upstream_files, end_names)
+_MANNER = Manner(nice=-10, made_of=tuple(Path(module.__file__ or "") for module in _MADE_OF))
+_TRIES = 20
 _LOOK_SECONDS = 0.02
-# All requests wait for its answers, which take it a ten thousandth of a second each.
-_NICE = -10
 # Asks for the address of the root, which has none: any answer says that somebody listens.
 _KNOCK = bytes.fromhex("0000 0000 0001 0000 0000 0000 00 0001 0001")
 
@@ -33,9 +36,6 @@ class UpstreamKeeper:
         self.port = _remembered(folder)
         self._companion = self._made()
         self._is_kept = bool(self.port) and self._companion.take_over()
-        if not self._is_kept:
-            self.port = _free(self.port)
-            self._companion = self._made()
 
     @property
     def routes_at(self) -> str:
@@ -51,12 +51,20 @@ class UpstreamKeeper:
         return f"udp/{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
-        """Begin to keep it running, unless it is."""
+        """Begin to keep it running, unless it is.
+
+        Raises:
+            CannotRoute: no port can be had for it.
+        """
         if self._is_kept:
             return
+        self.port = _free(self.port)
+        self._companion = self._made()
         remembered = _file(self._folder)
         remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         remembered.write_text(str(self.port))
+        # What the release before this one has left running.
+        companion.end(self._folder, _BEFORE, 0)
         self._companion.start()
         self._is_kept = True
 
@@ -95,12 +103,13 @@ class UpstreamKeeper:
     def _made(self) -> Companion:
         words = (str(self.port), str(self._files.folder))
         argv = (sys.executable, "-m", "worker.gateway.upstream_server", *words)
-        return Companion(_NAME, argv, self._folder, lambda: b"", nice=_NICE)
+        return Companion(_NAME, argv, self._folder, lambda: b"", _MANNER)
 
 
 def end(folder: Path) -> None:
     """End the one that was left running in a folder."""
     companion.end(folder, _NAME, 1.0)
+    companion.end(folder, _BEFORE, 1.0)
     shutil.rmtree(UpstreamFiles(folder).folder, ignore_errors=True)
 
 
@@ -116,8 +125,12 @@ def _remembered(folder: Path) -> int:
 
 
 def _free(wanted: int) -> int:
-    """Return this port if it can be had, else another; for datagrams and streams."""
-    for port in (wanted, 0):
+    """Return this port if it can be had, else another; for datagrams and streams.
+
+    Raises:
+        CannotRoute: none can be had.
+    """
+    for port in (wanted, *[0] * _TRIES):
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as streams,
@@ -128,4 +141,4 @@ def _free(wanted: int) -> int:
             found = int(datagrams.getsockname()[1])
             streams.bind((LOOPBACK, found))
             return found
-    return wanted
+    raise CannotRoute("no port of the loopback is free on which Caddy could ask who serves")

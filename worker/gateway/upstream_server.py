@@ -9,6 +9,7 @@ are in files (see `upstream_files`), and the name of an end says its address.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import selectors
 import socket
 import struct
@@ -19,11 +20,13 @@ from pathlib import Path
 from worker.gateway import upstream_files
 from worker.gateway.end_names import address_of, is_route
 
+logger = logging.getLogger(__name__)
+
 LOOPBACK = "127.0.0.1"
 # RFC 1035, 4.1: number, flags, and how many questions, answers, authorities and others there are.
 _HEAD = struct.Struct("!HHHHHH")
 _ANSWER, _AUTHORITATIVE, _ASKED_TO_RECUR, _RECURS, _NO_SUCH_NAME = 0x8000, 0x0400, 0x0100, 0x80, 3
-_TRUNCATED = 0x0200
+_TRUNCATED, _FAILED = 0x0200, 2
 _KIND_AND_CLASS = struct.Struct("!HH")
 # The name is the one that stands right after the head; then kind, class, life and length.
 _RECORD = struct.Struct("!HHHIH")
@@ -34,7 +37,10 @@ _NAME_OF_QUESTION = 0xC000 | _HEAD.size
 _INTERNET, _LIFE_SECONDS = 1, 2
 _ADDRESSES, _SERVERS = {1: 4, 28: 6}, 33
 _BYTES, _BACKLOG, _BACKLOG_BYTES = 1232, 4096, 1 << 20
-_LONGEST = _LENGTH.size + 0xFFFF
+# A question is shorter; so many a turn keep others waiting for no longer than milliseconds.
+_LONGEST = 1024
+# Caddy has one or few at a time. Where others have as many, who came first has to go.
+MOST_CONNECTIONS = 256
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 
@@ -68,12 +74,7 @@ def _name(question: bytes) -> tuple[str, int]:
 
 def _records(name: str, kind: int, folder: Path) -> tuple[list[bytes], int]:
     if is_route(name):
-        ends = upstream_files.read(folder, name)
-        if ends is None:
-            return [], _NO_SUCH_NAME
-        if kind != _SERVERS:
-            return [], 0
-        return [_record(kind, _SERVER.pack(0, 1, port) + _wire(end)) for port, end in ends], 0
+        return _servers(name, kind, folder)
     try:
         address = ipaddress.ip_address(address_of(name) or "")
     except ValueError:
@@ -81,6 +82,18 @@ def _records(name: str, kind: int, folder: Path) -> tuple[list[bytes], int]:
     if _ADDRESSES.get(kind) != address.version:
         return [], 0
     return [_record(kind, address.packed)], 0
+
+
+def _servers(name: str, kind: int, folder: Path) -> tuple[list[bytes], int]:
+    try:
+        ends = upstream_files.read(folder, name)
+    except (OSError, ValueError):
+        logger.exception("It cannot be read who serves %s", name)
+        return [], _FAILED
+    if ends is None:
+        return [], _NO_SUCH_NAME
+    asked = ends if kind == _SERVERS else []
+    return [_record(kind, _SERVER.pack(0, 1, port) + _wire(end)) for port, end in asked], 0
 
 
 def _record(kind: int, data: bytes) -> bytes:
@@ -110,7 +123,11 @@ class Server:
         """Answer until we are ended."""
         while True:
             for key, _ in self._selector.select():
-                key.data(key.fileobj)
+                try:
+                    key.data(key.fileobj)
+                except Exception:
+                    # Nobody who asks may end it for all others.
+                    logger.exception("A question was not answered")
 
     def _datagram(self, datagrams: socket.socket) -> None:
         question, asker = datagrams.recvfrom(_BYTES)
@@ -118,6 +135,8 @@ class Server:
             datagrams.sendto(said, asker)
 
     def _stream(self, streams: socket.socket) -> None:
+        if len(self._heard) >= MOST_CONNECTIONS:
+            self._leave(next(iter(self._heard)))
         connection, _ = streams.accept()
         connection.settimeout(0)
         self._heard[connection] = b""
@@ -125,14 +144,14 @@ class Server:
 
     def _question(self, connection: socket.socket) -> None:
         """Take what came; whoever has closed is answered no more."""
-        try:
+        if connection not in self._heard:
+            return  # it had to go for another in this very turn
+        with suppress(OSError):
+            # Errors: it has reset the connection, or asks without taking answers.
             chunk = connection.recv(_LONGEST)
             self._heard[connection] += chunk
             if chunk and self._answered(connection):
                 return
-        except OSError:
-            # It has reset the connection, or asks without taking answers: nobody is waited for.
-            chunk = b""
         self._leave(connection)
 
     def _answered(self, connection: socket.socket) -> bool:
@@ -148,7 +167,7 @@ class Server:
             connection.sendall(_LENGTH.pack(len(said)) + said)
             heard = heard[end:]
         self._heard[connection] = heard
-        return True
+        return len(heard) < _LONGEST
 
     def _leave(self, connection: socket.socket) -> None:
         """End a connection without a trace.
@@ -165,6 +184,7 @@ class Server:
 
 def main() -> None:
     """Answer until we are ended."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     Server(int(sys.argv[1]), Path(sys.argv[2])).run()
 
 

@@ -213,7 +213,7 @@ class DockerRuntime:
                 timestamps=True,
                 tail="all" if tail is None else tail,
             )
-            with docker_events.released(stream, stop):
+            with docker_events.released(stream, stop if follow else None):
                 yield from lines_of(stream, stop)
         except NotFound:
             return

@@ -68,6 +68,32 @@ def test_a_stream_that_is_over_leaves_no_thread(ends, started, monkeypatch):
     assert theirs.fileno() == -1
 
 
+def test_asking_when_it_is_over_touches_nobody_s_connection(ends, started):
+    theirs, engine = ends
+    stop = threading.Event()
+    kept = theirs.dup()  # as the pool keeps the connection of a stream that was read to its end
+
+    with kept:
+        with docker_events.released(stream_over(theirs), stop):
+            (watcher,) = started()
+        stop.set()
+        watcher.join(5)
+        engine.sendall(b"another answer")
+        got = kept.recv(100)
+
+    assert (watcher.is_alive(), got) == (False, b"another answer")
+
+
+def test_without_a_wish_to_end_it_nobody_watches(ends, started):
+    theirs, _ = ends
+
+    with docker_events.released(stream_over(theirs)):
+        watching = started()
+
+    assert watching == []
+    assert theirs.fileno() == -1
+
+
 def test_a_response_that_was_read_already_needs_no_thread(started):
     raw = SimpleNamespace(_fp=SimpleNamespace(fp=None))
     closed = threading.Event()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.sandboxes import wait_for
 from worker.gateway import companion
-from worker.gateway.companion import Companion
+from worker.gateway.companion import Companion, Manner
 from worker.processes import ProcessId
 
 COPY_INPUT = ("sh", "-c", 'cat > "$0"; exec sleep 300')
@@ -103,11 +103,22 @@ def test_what_another_program_has_the_pid_of_is_not_taken_over(
     assert not make().take_over()
 
 
+def test_one_whose_files_have_changed_is_another(running: Companion, tmp_path: Path):
+    pid = running.pid or 0
+    running.leave()
+    part = tmp_path / "part"
+    part.touch()
+    argv = (*COPY_INPUT, str(tmp_path / "read"))
+
+    assert not Companion("copy", argv, tmp_path, bytes, Manner(made_of=(part,))).take_over()
+    wait_for(lambda: ProcessId.of(pid) is None)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may have anything run sooner")
 def test_it_runs_sooner_than_others_and_with_what_it_is_to_be_told(tmp_path: Path):
     told = {"KIJABI_TOLD": "before", "HOME": "elsewhere"}
     argv = ("sh", "-c", 'echo "$KIJABI_TOLD $HOME"; exec sleep 300')
-    made = Companion("quick", argv, tmp_path, bytes, told, nice=-3)
+    made = Companion("quick", argv, tmp_path, bytes, Manner(settings=told, nice=-3))
     made.start()
     wait_for(lambda: made.pid is not None and (tmp_path / "quick.log").read_text())
 

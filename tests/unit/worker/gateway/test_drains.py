@@ -16,11 +16,11 @@ class Node:
         self.now, self.busy, self.looks = 100.0, frozenset[str](), 0
         self.drains = Drains(lambda: self.now)
 
-    def ask(self, *draining: str) -> frozenset[str]:
+    def ask(self, *draining: str, afresh: bool = False) -> frozenset[str]:
         targets = tuple(Target(replica=name, address="10.5.0.2", port=80) for name in draining)
         port = LivePort(port=80, draining=targets)
         view = View(services={"s": LiveService(namespace="n", name="s", ports=(port,))})
-        return self.drains.busy(view, [self._look, lambda view: frozenset()])
+        return self.drains.busy(view, [self._look, lambda view: frozenset()], afresh=afresh)
 
     def _look(self, view: View) -> frozenset[str]:
         del view
@@ -59,6 +59,13 @@ def test_between_looks_the_latest_counts(node: Node):
     late = node.ask("a")
 
     assert (early, late, node.looks) == ({"a"}, frozenset(), 2)
+
+
+def test_what_is_newly_in_force_is_looked_at_at_once(node: Node):
+    before = node.ask("a")
+    node.busy = frozenset({"a"})
+
+    assert (before, node.ask("a", afresh=True)) == (frozenset(), {"a"})
 
 
 def test_who_drains_for_long_is_looked_at_ever_less_often(node: Node):

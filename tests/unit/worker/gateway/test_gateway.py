@@ -151,6 +151,19 @@ def test_a_draining_replica_is_busy_until_its_connections_have_ended(site: Site)
     assert (during, site.gateway.status.busy, site.told) == (("r",), (), 2)
 
 
+def test_a_generation_is_not_confirmed_with_a_look_from_before_it_was_in_force(site: Site):
+    site.gateway.take(a_table(generation=2))
+    site.gateway.run_once()
+    site.way.refuses = "for now"
+    site.gateway.take(a_table(generation=3, draining=True))
+    site.gateway.run_once()
+
+    site.way.refuses, site.way.occupied = "", frozenset({"r"})
+    site.gateway.run_once()
+
+    assert (site.gateway.status.generation, site.gateway.status.busy) == (3, ("r",))
+
+
 def test_a_restarted_agent_routes_before_it_hears_anything(site: Site, tmp_path: Path):
     site.gateway.take(a_table())
 

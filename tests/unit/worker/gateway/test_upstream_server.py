@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import dns.flags
@@ -24,7 +25,7 @@ from worker.gateway.live import Target
 from worker.gateway.nftables import CannotRoute
 from worker.gateway.upstream_files import UpstreamFiles, read
 from worker.gateway.upstream_keeper import UpstreamKeeper
-from worker.gateway.upstream_server import answer
+from worker.gateway.upstream_server import MOST_CONNECTIONS, answer
 from worker.gateway.upstreams import NOBODY
 
 FOUR, SIX = end_name("10.5.0.2"), end_name("fd05::2")
@@ -187,6 +188,36 @@ def test_nonsense_by_streams_and_datagrams_harms_nobody(kept: UpstreamKeeper, tm
     assert pid_in(tmp_path) == pid
 
 
+def test_an_overlong_name_is_no_route(files: UpstreamFiles):
+    label = b"r" * 255
+    question = b"\0\x01\0\0\0\x01\0\0\0\0\0\0" + bytes([len(label)]) + label
+    question += b"\x05route\x06kijabi\0\0\x21\0\x01"
+
+    said = answer(question, files.folder) or b""
+
+    assert said[3] & 0xF == dns.rcode.NXDOMAIN
+
+
+@pytest.mark.parametrize("text", ["nonsense\n", "\xff"])
+def test_a_damaged_file_is_a_failure_and_no_more(files: UpstreamFiles, text: str):
+    (files.folder / ROUTE).write_bytes(text.encode("latin-1"))
+    question = dns.message.make_query(ROUTE, "SRV")
+
+    said = dns.message.from_wire(answer(question.to_wire(), files.folder) or b"")
+
+    assert said.rcode() == dns.rcode.SERVFAIL
+
+
+def test_many_who_connect_and_say_nothing_keep_nobody_out(kept: UpstreamKeeper, tmp_path: Path):
+    pid = pid_in(tmp_path)
+    with ExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS + 50):
+            stack.enter_context(socket.create_connection(("127.0.0.1", kept.port), timeout=5))
+
+        assert asked(kept, ROUTE, "SRV", stream=True) == SERVERS
+    assert pid_in(tmp_path) == pid
+
+
 def sent(asker: socket.socket, text: bytes) -> bool:
     """Send something; return False when the other side has ended the connection."""
     try:
@@ -248,7 +279,13 @@ def test_another_port_is_taken_where_somebody_else_has_ours(tmp_path: Path, kind
         taken = other.getsockname()[1]
         (tmp_path / "upstreams-port").write_text(str(taken))
 
-        assert UpstreamKeeper(tmp_path).port not in {0, taken}
+        made = UpstreamKeeper(tmp_path)
+        made.start()
+
+        assert made.await_answer(10)
+        assert made.port not in {0, taken}
+        made.leave()
+        upstream_keeper.end(tmp_path)
 
 
 def test_what_cannot_be_written_is_told(tmp_path: Path):
@@ -256,6 +293,18 @@ def test_what_cannot_be_written_is_told(tmp_path: Path):
 
     with pytest.raises(CannotRoute, match=r"Caddy cannot be told who serves: .*upstreams"):
         UpstreamKeeper(tmp_path).publish({ROUTE: ENDS})
+
+
+def test_what_cannot_be_written_keeps_nothing_else_back(files: UpstreamFiles):
+    (files.folder / ROUTE).unlink()
+    (files.folder / ROUTE).mkdir()
+
+    with pytest.raises(OSError, match=ROUTE):
+        files.write({ROUTE: ENDS[:1], "r3f.route.kijabi": ENDS})
+    (files.folder / ROUTE).rmdir()
+    files.write({ROUTE: ENDS[:1], "r3f.route.kijabi": ENDS})
+
+    assert [len(read(files.folder, n) or ()) for n in (ROUTE, "r3f.route.kijabi")] == [1, 2]
 
 
 def test_nobody_runs_after_the_end(kept: UpstreamKeeper, tmp_path: Path):
