@@ -233,7 +233,7 @@ def stops(rounds: int, names: dict[str, int], seen: Seen) -> None:
     from orchestrator.operations import deployments
     from tests.cluster import change
 
-    scaled, asked = [], []
+    scaled, asked, left = [], [], []
     for number in range(rounds):
         name, port = list(names.items())[number % len(names)]
         live = Replica.objects.filter(deployment__name=name, phase="running", ready=True)
@@ -241,14 +241,21 @@ def stops(rounds: int, names: dict[str, int], seen: Seen) -> None:
         at = time.time()
         deployments.scale("default", name, 0, change())
         asked.append((at, time.time() - at))
-        scaled.append(seen.leads(port, there=False, since=at) - at)
+        gone = seen.leads(port, there=False, since=at)
+        scaled.append(gone - at)
+        left.append(gone)
         deployments.scale("default", name, 1, change())
         seen.leads(port, there=True, since=at)
-        time.sleep(0.1)
+        # Until what follows of both has been done: one stop is measured, not several at once.
+        time.sleep(0.5)
     show("stop asked for → out of rotation", scaled)
     show("  of it until the call returns", [took for _, took in asked])
     told = [next((one - at for one in seen.routes if one >= at), PATIENCE) for at, _ in asked]
     show("  of it until the routes are at the broker", told)
+    took = [
+        max(0.0, gone - at - until) for gone, (at, _), until in zip(left, asked, told, strict=True)
+    ]
+    show("  of it on the node, from the broker to the kernel", took)
 
 
 def show(what: str, seconds: list[float]) -> None:
