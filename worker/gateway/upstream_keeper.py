@@ -54,15 +54,18 @@ class UpstreamKeeper:
         """Begin to keep it running, unless it is.
 
         Raises:
-            CannotRoute: no port can be had for it.
+            CannotRoute: no port can be had for it, or its port cannot be written down.
         """
         if self._is_kept:
             return
         self.port = _free(self.port)
         self._companion = self._made()
         remembered = _file(self._folder)
-        remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        remembered.write_text(str(self.port))
+        try:
+            remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            remembered.write_text(str(self.port))
+        except OSError as error:
+            raise CannotRoute(f"Caddy cannot be told who serves: {error}") from error
         # What the release before this one has left running.
         companion.end(self._folder, _BEFORE, 0)
         self._companion.start()

@@ -295,6 +295,13 @@ def test_what_cannot_be_written_is_told(tmp_path: Path):
         UpstreamKeeper(tmp_path).publish({ROUTE: ENDS})
 
 
+def test_a_port_that_cannot_be_written_down_is_told(tmp_path: Path):
+    (tmp_path / "upstreams-port").mkdir()
+
+    with pytest.raises(CannotRoute, match=r"Caddy cannot be told who serves: .*upstreams-port"):
+        UpstreamKeeper(tmp_path).start()
+
+
 def test_what_cannot_be_written_keeps_nothing_else_back(files: UpstreamFiles):
     (files.folder / ROUTE).unlink()
     (files.folder / ROUTE).mkdir()
