@@ -10,6 +10,7 @@ It goes on only while somebody wants it, or until both sides have ended.
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import threading
 import time
@@ -96,6 +97,8 @@ class Forwards:
             pipe.put(b"e", str(failure).encode())
             return
         with connection:
+            # Two threads use it, each at its own pace: neither may set a time for the other.
+            connection.settimeout(0)
             pipe.put(b"b")
             sender = threading.Thread(
                 target=pipe.send_on, args=(connection,), name="forward-in", daemon=True
@@ -164,7 +167,7 @@ class _Pipe:
                 if item[:1] == b"e":
                     connection.shutdown(socket.SHUT_WR)
                     return
-                connection.sendall(item[1:])
+                self._send(connection, item[1:])
         except redis.RedisError as lost:
             logger.warning("A forwarded connection ended: %s", lost)
             self._stop.set()
@@ -176,10 +179,19 @@ class _Pipe:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
+    def _send(self, connection: socket.socket, data: bytes) -> None:
+        """Send all of it, for as long as a replica takes and somebody wants that."""
+        left = memoryview(data)
+        while left and not self._stop.is_set():
+            if _is_ready(connection, select.POLLOUT):
+                with suppress(BlockingIOError):
+                    left = left[connection.send(left) :]
+            elif not self.is_wanted():
+                self._stop.set()
+
     def bring_back(self, connection: socket.socket) -> None:
         """Pass on what the replica sends, until it has nothing more."""
         why = ""
-        connection.settimeout(WAIT_SECONDS)
         try:
             while not self._stop.is_set():
                 piece = self._received(connection)
@@ -197,11 +209,20 @@ class _Pipe:
     @staticmethod
     def _received(connection: socket.socket) -> bytes | None:
         """Return some bytes, nothing at the end, None when there are none for a while."""
+        if not _is_ready(connection, select.POLLIN):
+            return None
         try:
             return connection.recv(CHUNK_BYTES)
-        except TimeoutError:
+        except BlockingIOError:
             return None
 
     def _wait_for_room(self) -> None:
         while not self._stop.is_set() and self._broker.llen(f"{self._key}:out") > MOST_WAITING:
             self._stop.wait(FULL_SECONDS)
+
+
+def _is_ready(connection: socket.socket, event: int) -> bool:
+    """Wait until a connection can be read from or written to, or has ended; False if in vain."""
+    poller = select.poll()
+    poller.register(connection, event)
+    return bool(poller.poll(WAIT_SECONDS * 1000))

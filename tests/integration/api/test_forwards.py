@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
@@ -18,6 +19,7 @@ from orchestrator.models import Event, Replica
 from orchestrator.operations.accounts import Role
 from tests.cluster import Cluster
 from tests.integration.conftest import client_of
+from tests.sandboxes import wait_for
 from worker import forwarding
 from worker.forwarding import Forwards
 
@@ -130,6 +132,60 @@ def test_much_comes_whole_and_in_order(replica: Replica, broker: redis.Redis, po
         return found
 
     assert play(scene) == b"".join(pieces_sent).upper() + b"BYE"
+
+
+def test_a_replica_that_takes_nothing_for_a_while_gets_all_of_it(
+    replica: Replica, broker: redis.Redis
+):
+    person = Person(replica.uid)
+    pieces_sent = [bytes([97 + number % 26]) * 200_000 for number in range(40)]
+    got: list[bytes] = []
+
+    def take_slowly() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            time.sleep(10 * forwarding.WAIT_SECONDS)
+            while piece := connection.recv(65536):
+                got.append(piece)
+            connection.sendall(b"ALL")
+
+    async def scene() -> bytes:
+        answer = await person.open(listener.getsockname()[1])
+        name = answer["Kijabi-Connection"]
+        for number, piece in enumerate(pieces_sent):
+            assert await person.send(name, piece, end=number == len(pieces_sent) - 1) == 204
+        return b"".join([piece async for piece in answer.streaming_content])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        taking = threading.Thread(target=take_slowly, daemon=True)
+        taking.start()
+        heard = play(scene)
+        taking.join(10)
+
+    assert heard == b"ALL"
+    assert b"".join(got) == b"".join(pieces_sent)
+
+
+def test_a_replica_that_takes_nothing_is_left_when_nobody_wants_it_any_more(
+    cluster: Cluster, replica: Replica, broker: redis.Redis
+):
+    person = Person(replica.uid)
+
+    async def scene() -> None:
+        answer = await person.open(listener.getsockname()[1])
+        for _ in range(20):
+            await person.send(answer["Kijabi-Connection"], b"x" * 200_000)
+        answer.close()
+        await asyncio.sleep(0)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        play(scene)
+        broker.flushall()
+        connection, _ = listener.accept()
+        with connection:
+            wait_for(lambda: not cluster.node.forwards._running)
 
 
 def test_a_port_nobody_listens_on_is_told(replica: Replica, broker: redis.Redis):
