@@ -13,6 +13,7 @@ import dns.rcode
 import pytest
 
 from tests import ended_connections
+from tests.questions import ask
 from worker.gateway import dns as server_module
 from worker.gateway.dns import NameServer
 from worker.gateway.end_names import address_of, end_name, end_of, is_route, route_name
@@ -81,20 +82,13 @@ def names() -> Iterator[NameServer]:
     made.close()
 
 
-def ask(names: NameServer, name: str, kind: str = "A", *, stream: bool = False) -> list[str]:
-    message = dns.message.make_query(name, kind)
-    how = dns.query.tcp if stream else dns.query.udp
-    answer = how(message, "127.0.0.1", timeout=3, port=names.port)
-    return sorted(str(item) for rrset in answer.answer for item in rrset)
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_each_kind_of_record_is_answered(names: NameServer, *, stream: bool):
     seen = [
-        ask(names, "WEB.shop.svc.cluster.local", stream=stream),
-        ask(names, "web.shop", "AAAA", stream=stream),
-        ask(names, "web.shop", "TXT", stream=stream),
-        ask(names, "_http._tcp.db.shop", "SRV", stream=stream),
+        ask(names.port, "WEB.shop.svc.cluster.local", stream=stream),
+        ask(names.port, "web.shop", "AAAA", stream=stream),
+        ask(names.port, "web.shop", "TXT", stream=stream),
+        ask(names.port, "_http._tcp.db.shop", "SRV", stream=stream),
     ]
 
     ends = sorted(f"0 1 {end.port} {end_name(end.address)}." for end in (*ENDS, FAR))
@@ -102,11 +96,11 @@ def test_each_kind_of_record_is_answered(names: NameServer, *, stream: bool):
 
 
 def test_a_name_follows_its_service_at_once(names: NameServer):
-    before = ask(names, "web.shop")
+    before = ask(names.port, "web.shop")
 
     names.know_services({"shop/web": a_service("web", "10.97.0.9")})
 
-    assert (before, ask(names, "web.shop")) == (["10.97.0.1"], ["10.97.0.9"])
+    assert (before, ask(names.port, "web.shop")) == (["10.97.0.1"], ["10.97.0.9"])
 
 
 def test_a_name_of_ours_that_nobody_has_does_not_exist(names: NameServer):
@@ -125,7 +119,7 @@ def test_what_is_too_long_for_a_datagram_is_asked_for_by_a_stream(names: NameSer
     answer = dns.query.udp(message, "127.0.0.1", timeout=3, port=names.port)
 
     assert answer.flags & dns.flags.TC
-    assert len(ask(names, "_http._tcp.many.shop", "SRV", stream=True)) == 100
+    assert len(ask(names.port, "_http._tcp.many.shop", "SRV", stream=True)) == 100
 
 
 @pytest.fixture
@@ -143,7 +137,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NameS
 
 def test_many_questions_by_streams_use_up_no_ports(names: NameServer):
     for _ in range(50):
-        assert ask(names, "web.shop", stream=True) == ["10.97.0.1"]
+        assert ask(names.port, "web.shop", stream=True) == ["10.97.0.1"]
 
     ended_connections.await_none_at(names.port)
 
@@ -152,7 +146,7 @@ def test_many_questions_by_streams_use_up_no_ports(names: NameServer):
 def test_other_names_are_asked_of_the_node_s_own_resolvers(
     names: NameServer, elsewhere: NameServer, *, stream: bool
 ):
-    assert ask(names, "example.org", stream=stream) == ["192.0.2.80"]
+    assert ask(names.port, "example.org", stream=stream) == ["192.0.2.80"]
 
 
 def test_without_a_resolver_that_answers_the_failure_is_told(
@@ -170,4 +164,4 @@ def test_what_is_no_question_at_all_harms_nobody(names: NameServer):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"\x00\x01nonsense", ("127.0.0.1", names.port))
 
-    assert ask(names, "web.shop") == ["10.97.0.1"]
+    assert ask(names.port, "web.shop") == ["10.97.0.1"]

@@ -18,6 +18,7 @@ import dns.rcode
 import pytest
 
 from tests import ended_connections
+from tests.questions import ask
 from tests.sandboxes import wait_for
 from worker.gateway import upstream_keeper
 from worker.gateway.end_names import end_name
@@ -119,24 +120,17 @@ def pid_in(folder: Path) -> int:
     return int((folder / "upstreams.pid").read_text()[1:].split(",")[0])
 
 
-def asked(keeper: UpstreamKeeper, name: str, kind: str, *, stream: bool = False) -> list[str]:
-    message = dns.message.make_query(name, kind)
-    how = dns.query.tcp if stream else dns.query.udp
-    said = how(message, "127.0.0.1", timeout=3, port=keeper.port)
-    return sorted(str(item) for rrset in said.answer for item in rrset)
-
-
 @pytest.mark.parametrize("stream", [False, True])
 def test_it_answers_datagrams_and_streams(kept: UpstreamKeeper, *, stream: bool):
-    assert asked(kept, ROUTE, "SRV", stream=stream) == SERVERS
-    assert asked(kept, FOUR, "A", stream=stream) == ["10.5.0.2"]
+    assert ask(kept.port, ROUTE, "SRV", stream=stream) == SERVERS
+    assert ask(kept.port, FOUR, "A", stream=stream) == ["10.5.0.2"]
 
 
 def test_it_says_what_was_published_last(kept: UpstreamKeeper):
     changed = kept.publish({ROUTE: ENDS[1:]})
 
     assert changed
-    assert asked(kept, ROUTE, "SRV", stream=True) == SERVERS[1:]
+    assert ask(kept.port, ROUTE, "SRV", stream=True) == SERVERS[1:]
 
 
 def test_what_is_too_long_for_a_datagram_is_asked_for_by_a_stream(kept: UpstreamKeeper):
@@ -147,7 +141,7 @@ def test_what_is_too_long_for_a_datagram_is_asked_for_by_a_stream(kept: Upstream
 
     assert said.flags & dns.flags.TC
     assert not said.answer
-    assert len(asked(kept, ROUTE, "SRV", stream=True)) == len(MANY)
+    assert len(ask(kept.port, ROUTE, "SRV", stream=True)) == len(MANY)
 
 
 def test_a_question_may_come_in_parts_and_several_by_one_connection(kept: UpstreamKeeper):
@@ -167,7 +161,7 @@ def test_a_question_may_come_in_parts_and_several_by_one_connection(kept: Upstre
 
 def test_many_questions_by_streams_use_up_no_ports(kept: UpstreamKeeper):
     for _ in range(50):
-        assert asked(kept, FOUR, "A", stream=True) == ["10.5.0.2"]
+        assert ask(kept.port, FOUR, "A", stream=True) == ["10.5.0.2"]
 
     ended_connections.await_none_at(kept.port)
 
@@ -184,7 +178,7 @@ def test_nonsense_by_streams_and_datagrams_harms_nobody(kept: UpstreamKeeper, tm
     resetting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     resetting.close()
 
-    assert asked(kept, FOUR, "A") == ["10.5.0.2"]
+    assert ask(kept.port, FOUR, "A") == ["10.5.0.2"]
     assert pid_in(tmp_path) == pid
 
 
@@ -214,7 +208,7 @@ def test_many_who_connect_and_say_nothing_keep_nobody_out(kept: UpstreamKeeper, 
         for _ in range(MOST_CONNECTIONS + 50):
             stack.enter_context(socket.create_connection(("127.0.0.1", kept.port), timeout=5))
 
-        assert asked(kept, ROUTE, "SRV", stream=True) == SERVERS
+        assert ask(kept.port, ROUTE, "SRV", stream=True) == SERVERS
     assert pid_in(tmp_path) == pid
 
 
@@ -234,7 +228,7 @@ def test_who_asks_and_takes_no_answer_holds_nobody_up(kept: UpstreamKeeper):
     with socket.create_connection(("127.0.0.1", kept.port), timeout=10) as asker:
         wait_for(lambda: not sent(asker, text))
 
-        assert asked(kept, FOUR, "A") == ["10.5.0.2"]
+        assert ask(kept.port, FOUR, "A") == ["10.5.0.2"]
 
 
 def test_what_was_deleted_is_told_again(kept: UpstreamKeeper, tmp_path: Path):
@@ -245,7 +239,7 @@ def test_what_was_deleted_is_told_again(kept: UpstreamKeeper, tmp_path: Path):
     kept.publish({ROUTE: ENDS})
 
     assert (before, is_there, kept.check()) == (True, False, True)
-    assert asked(kept, ROUTE, "SRV") == SERVERS
+    assert ask(kept.port, ROUTE, "SRV") == SERVERS
 
 
 def test_the_next_agent_has_the_same_program_at_the_same_port(kept: UpstreamKeeper, tmp_path: Path):
@@ -255,7 +249,7 @@ def test_the_next_agent_has_the_same_program_at_the_same_port(kept: UpstreamKeep
     following = UpstreamKeeper(tmp_path)
     following.start()
 
-    assert asked(following, ROUTE, "SRV") == SERVERS
+    assert ask(following.port, ROUTE, "SRV") == SERVERS
     assert (following.port, pid_in(tmp_path)) == (kept.port, pid)
     following.leave()
 
@@ -267,7 +261,7 @@ def test_it_is_back_with_what_it_said_when_it_was_killed(kept: UpstreamKeeper, t
     wait_for(lambda: pid_in(tmp_path) != before)
 
     assert kept.await_answer(5)
-    assert asked(kept, ROUTE, "SRV") == SERVERS
+    assert ask(kept.port, ROUTE, "SRV") == SERVERS
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
