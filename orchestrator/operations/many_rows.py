@@ -42,8 +42,8 @@ def update(rows: Sequence[models.Model], fields: Sequence[str]) -> None:
     if not rows:
         return
     meta = rows[0]._meta  # noqa: SLF001, Django's
-    found = [meta.get_field(name) for name in fields]
-    columns = [field for field in found if isinstance(field, models.Field)]
+    known = {field.name: field for field in meta.concrete_fields}
+    columns = [known[name] for name in fields]
     changes = ", ".join(f"{_quoted(str(field.column))} = %s" for field in columns)
     key = _quoted(str(meta.pk.column))
     sql = f"UPDATE {_quoted(meta.db_table)} SET {changes} WHERE {key} = %s"  # noqa: S608, names of our own
